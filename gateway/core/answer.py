@@ -1,0 +1,179 @@
+"""What comes back from a model: events, always.
+
+A whole completion is an answer of one event; the web edge folds the events for a caller who
+asked for no stream. Nothing between asks which it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+import orjson
+
+from gateway.core.errors import Filtered
+
+if TYPE_CHECKING:
+    from gateway.core.dialect import Dialect
+
+
+class Event:
+    """One piece of an answer, as its dialect's JSON; `whole` when it is all of it.
+
+    What no rule edits leaves byte for byte as it came.
+    """
+
+    __slots__ = ("data", "raw", "whole")
+
+    def __init__(
+        self, data: dict[str, Any], *, whole: bool = False, raw: bytes | None = None
+    ) -> None:
+        self.data = data
+        self.whole = whole
+        self.raw = raw
+
+    def edited(self) -> None:
+        """Say that `data` was changed, so that the bytes as received no longer hold."""
+        self.raw = None
+
+    def encode(self) -> bytes:
+        """The event's JSON."""
+        if self.raw is None:
+            self.raw = orjson.dumps(self.data)
+        return self.raw
+
+
+Events: TypeAlias = AsyncIterator[Event]
+Transform: TypeAlias = Callable[[Events], Events]
+
+
+class Lane(NamedTuple):
+    """One run of text in an answer: the content of a choice, the arguments of a tool call …
+
+    `group` is what ends together (a choice); `json` says that the text is JSON, so that what
+    is put into it must be escaped as a JSON string's inside.
+    """
+
+    group: int
+    name: str
+    json: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.group}/{self.name}"
+
+
+class Run:
+    """A piece of a lane's text where it stands in an event."""
+
+    __slots__ = ("holder", "key", "lane")
+
+    def __init__(self, lane: Lane, holder: dict[str, Any], key: str) -> None:
+        self.lane = lane
+        self.holder = holder
+        self.key = key
+
+    @property
+    def text(self) -> str:
+        value: str = self.holder[self.key]
+        return value
+
+    def put(self, text: str) -> None:
+        self.holder[self.key] = text
+
+
+class Rewriter(Protocol):
+    """Rewrites one run of text that arrives in pieces of any size.
+
+    What it yields the caller may see at once. It may hold text back, and may raise `Filtered`.
+    """
+
+    def feed(self, text: str) -> AsyncIterator[str]: ...
+    def finish(self) -> AsyncIterator[str]: ...
+
+
+MakeRewriter: TypeAlias = Callable[[Lane], Rewriter]
+
+
+class Chain:
+    """Several rewriters as one: what the first yields is fed to the next."""
+
+    def __init__(self, first: Rewriter, then: Rewriter) -> None:
+        self._first = first
+        self._then = then
+
+    async def feed(self, text: str) -> AsyncIterator[str]:
+        async for piece in self._first.feed(text):
+            async for rewritten in self._then.feed(piece):
+                yield rewritten
+
+    async def finish(self) -> AsyncIterator[str]:
+        async for piece in self._first.finish():
+            async for rewritten in self._then.feed(piece):
+                yield rewritten
+        async for rewritten in self._then.finish():
+            yield rewritten
+
+
+def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
+    """A transform that gives every lane of an answer its own rewriter.
+
+    The one seam between events and text; asks the dialect where the text is. Text that was
+    cleared before a rule was broken is still released, so that what a caller reads does not
+    depend on how the answer was cut into events.
+    """
+
+    async def rewrite(events: Events) -> Events:
+        lanes: dict[Lane, Rewriter] = {}
+        async for event in events:
+            broken: Filtered | None = None
+            ended = dialect.ended(event)
+            for run in dialect.runs(event):
+                rewriter = lanes.get(run.lane)
+                if rewriter is None:
+                    rewriter = lanes[run.lane] = make(run.lane)
+                text = run.text
+                if broken is None:
+                    shown, broken = await _shown(rewriter.feed(text))
+                    if event.whole and broken is None:
+                        tail, broken = await _shown(lanes.pop(run.lane).finish())
+                        shown += tail
+                else:
+                    shown = ""
+                if shown != text:
+                    run.put(shown)
+                    event.edited()
+            if dialect.unspell(event):
+                event.edited()
+            if broken is None and not event.whole:
+                for lane in [lane for lane in lanes if lane.group in ended]:
+                    tail, broken = await _shown(lanes.pop(lane).finish())
+                    if tail:
+                        yield dialect.say(lane, tail, event)
+                    if broken is not None:
+                        break
+            if broken is not None:
+                if not event.whole and dialect.says_text(event):
+                    dialect.unend(event)
+                    yield event
+                raise broken
+            if not dialect.hollow(event):
+                yield event
+        for lane in list(lanes):  # a model that stopped without giving a reason
+            tail, broken = await _shown(lanes.pop(lane).finish())
+            if tail:
+                yield dialect.say(lane, tail, None)
+            if broken is not None:
+                raise broken
+
+    return rewrite
+
+
+async def _shown(pieces: AsyncIterator[str]) -> tuple[str, Filtered | None]:
+    """What a rewriter lets through, and the rule it then found broken, if any."""
+    shown: list[str] = []
+    try:
+        async for piece in pieces:
+            shown.append(piece)
+    except Filtered as broken:
+        return "".join(shown), broken
+    return "".join(shown), None

@@ -1,0 +1,106 @@
+"""A dialect is a lens: it says where the text is, lets it be rewritten in place, and folds.
+
+Everything it does not name passes through untouched, both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Protocol
+
+from gateway.core.answer import Event, Lane, Run
+from gateway.core.errors import GatewayError
+from gateway.core.findings import Finding
+from gateway.core.money import Usage
+from gateway.core.passages import Slot
+
+
+class Dialect(Protocol):
+    """The shape of one endpoint's requests, answers and errors."""
+
+    action: str
+    """The policy's name for a call, such as `chat.completions.create`."""
+
+    # The request
+    def check(self, body: object) -> dict[str, Any]:
+        """`body`, when it is a request of this dialect. Raises `Malformed`."""
+
+    def streams(self, request: dict[str, Any]) -> bool:
+        """Whether the caller asks for a stream."""
+
+    def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
+        """Every text that the model or the provider will read, in document order."""
+
+    def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
+        """A finding for each part that cannot be read here: image, audio, file, URL."""
+
+    def tools(self, request: dict[str, Any]) -> Sequence[str]:
+        """The names of the tools offered to the model."""
+
+    def restrict_tools(self, request: dict[str, Any], allowed: Collection[str]) -> None:
+        """Take the tools that are not in `allowed` out of the request."""
+
+    def modalities(self, request: dict[str, Any]) -> Sequence[str]:
+        """What is asked for in the answer: text, audio, image."""
+
+    def output_limit(self, request: dict[str, Any]) -> int | None:
+        """The most output tokens of one choice, None when the caller set no limit."""
+
+    def limit_output(self, request: dict[str, Any], most: int) -> None:
+        """Write `most` as the output limit of one choice, in tokens."""
+
+    def choices(self, request: dict[str, Any]) -> int:
+        """How many answers are asked for."""
+
+    def count_usage(self, request: dict[str, Any]) -> bool:
+        """Ask for usage in a stream. True when the caller had not asked, so it is hidden."""
+
+    # The answer
+    def runs(self, event: Event) -> Iterable[Run]:
+        """The text of an event, in order."""
+
+    def ended(self, event: Event) -> Collection[int]:
+        """The groups of lanes that end with this event."""
+
+    def say(self, lane: Lane, text: str, like: Event | None) -> Event:
+        """An event that says `text` on `lane`; ids are taken from `like`."""
+
+    def unspell(self, event: Event) -> bool:
+        """Drop what spells the text out (logprobs); True when there was any."""
+
+    def says_text(self, event: Event) -> bool:
+        """Whether any run of the event holds text."""
+
+    def unend(self, event: Event) -> None:
+        """Take the ending out of an event whose answer does not end as it said."""
+
+    def hollow(self, event: Event) -> bool:
+        """Whether nothing is left in the event that a caller would miss."""
+
+    def usage(self, event: Event) -> Usage | None:
+        """The provider's count, where the event carries one."""
+
+    def only_usage(self, event: Event) -> bool:
+        """Whether the event is there for its usage alone."""
+
+    def hide_usage(self, event: Event) -> bool:
+        """Take usage out of an event that says more; True when there was any."""
+
+    def tool_calls(self, answer: dict[str, Any]) -> Sequence[str]:
+        """The names of the tools that a whole answer calls."""
+
+    def fold(self, events: Sequence[Event]) -> dict[str, Any]:
+        """The whole answer that the events amount to."""
+
+    def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
+        """A whole answer as the events of a stream, as `request` asked for it."""
+
+    # On the wire
+    def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
+        """The body of an HTTP error; `about` is the `governance` member, empty to omit."""
+
+    def frame(self, event: Event) -> bytes:
+        """An event of a stream, framed for the wire."""
+
+    def end(self) -> bytes:
+        """What ends a stream on the wire."""

@@ -1,0 +1,204 @@
+"""One governed exchange: a request, what was decided about it, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from gateway.core.errors import Denied, Filtered
+from gateway.core.findings import Finding
+from gateway.core.ids import new_id
+from gateway.core.money import Usage
+from gateway.core.policy import Decision
+from gateway.core.principal import Principal
+
+if TYPE_CHECKING:
+    from gateway.core.dialect import Dialect
+
+T = TypeVar("T")
+
+
+class Outcome(StrEnum):
+    """How an exchange ended. `lost` is written only by recovery."""
+
+    COMPLETED = "completed"
+    DENIED = "denied"
+    FILTERED = "filtered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What came with the request besides its body. Attribution, never authority."""
+
+    credential: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """The caller's `x-govgate-*` and `traceparent` headers, lower case."""
+
+
+class Once(Generic[T]):
+    """A field that one stage writes, once, for later stages to read.
+
+    Reading too early raises `LookupError`; writing twice raises `AttributeError`.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, exchange: None, owner: type) -> Once[T]: ...
+    @overload
+    def __get__(self, exchange: Exchange, owner: type) -> T: ...
+    def __get__(self, exchange: Exchange | None, owner: type) -> Once[T] | T:
+        if exchange is None:
+            return self
+        if self.name not in exchange.known:
+            raise LookupError(f"no stage has set {self.name} yet")
+        value: T = exchange.known[self.name]
+        return value
+
+    def __set__(self, exchange: Exchange, value: T) -> None:
+        if self.name in exchange.known:
+            raise AttributeError(f"{self.name} is set once")
+        exchange.known[self.name] = value
+
+
+class Exchange:
+    """One request and its answer, governed.
+
+    An async context manager: leaving it runs what stages deferred, newest first, shielded
+    from cancellation, whatever happened.
+    """
+
+    principal = Once[Principal]()
+    """Whose it is. Written by `authenticate`."""
+    received = Once[bytes]()
+    """The body as it came. Written by `authenticate`, after the key was found good."""
+    request = Once[dict[str, Any]]()
+    """The parsed body. Written by `authenticate`; obligations edit it in place."""
+    record = Once["Record"]()
+    """Its place in the ledger. Written by `account`."""
+    model = Once["Model"]()
+    """The model asked for, as the catalogue knows it. Written by `decide`."""
+    decision = Once[Decision]()
+    """What the policy says. Written by `decide`."""
+
+    def __init__(
+        self, dialect: Dialect, read: Callable[[], Awaitable[bytes]], call: Call | None = None
+    ) -> None:
+        self.id = new_id("exc")
+        self.dialect = dialect
+        self.read = read
+        self.call = call or Call()
+        self.started = datetime.now(UTC)
+        self.known: dict[str, Any] = {}
+        self.findings: list[Finding] = []
+        self.unavailable: list[str] = []
+        """Names of the inspectors that could not be asked."""
+        self.labels: list[str] = []
+        self.usage: Usage | None = None
+        self.outcome: Outcome | None = None
+        self.headers: dict[str, str] = {}
+        """Response headers that stages add, lower case."""
+        self.timings: dict[str, int] = {}
+        """Nanoseconds spent, by concern."""
+        self._began = time.perf_counter_ns()
+        self._deferred: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def known_decision(self) -> Decision | None:
+        """The decision, or None where the exchange ended before one was made."""
+        return self.known.get("decision")
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the caller asked for a stream; False before the request is read."""
+        return "request" in self.known and self.dialect.streams(self.request)
+
+    @property
+    def elapsed(self) -> int:
+        """Nanoseconds since the exchange began."""
+        return time.perf_counter_ns() - self._began
+
+    def found(self, findings: Sequence[Finding]) -> None:
+        """Add what an inspector reports."""
+        self.findings.extend(findings)
+
+    @contextmanager
+    def timed(self, concern: str) -> Iterator[None]:
+        """Add the time of the block to `timings[concern]`."""
+        start = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter_ns() - start
+            self.timings[concern] = self.timings.get(concern, 0) + spent
+
+    def defer(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` when the exchange is over: settle, close, hang up."""
+        self._deferred.append(work)
+
+    async def __aenter__(self) -> Exchange:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self.outcome is None:
+            self.outcome = outcome_of(error)
+        await self._shielded(self._end())
+
+    async def _end(self) -> None:
+        faults: list[Exception] = []
+        while self._deferred:
+            try:
+                await self._deferred.pop()()
+            except Exception as fault:  # the rest must still run; raised below
+                faults.append(fault)
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            raise ExceptionGroup("the exchange did not end cleanly", faults)
+
+    @staticmethod
+    async def _shielded(work: Awaitable[None]) -> None:
+        """Await `work` to its end; a cancellation meanwhile is raised afterwards."""
+        task = asyncio.ensure_future(work)
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            except Exception:
+                break
+        task.result()
+        if cancelled is not None:
+            raise cancelled
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """The outcome of an exchange that was left by `error`, or by nothing."""
+    match error:
+        case None:
+            return Outcome.COMPLETED
+        case Denied():
+            return Outcome.DENIED
+        case Filtered():
+            return Outcome.FILTERED
+        case Exception():
+            return Outcome.FAILED
+        case _:
+            return Outcome.CANCELLED

@@ -1,0 +1,51 @@
+"""Money in whole micro-USD, and what models cost. Never floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+from typing import NewType
+
+Money = NewType("Money", int)
+"""Micro-USD: 1_000_000 is one dollar."""
+
+ZERO = Money(0)
+_MICRO = Decimal(1_000_000)
+
+
+def usd(amount: str | Decimal) -> Money:
+    """`amount` dollars as `Money`, rounded up. Raises `ValueError` for what is no number."""
+    try:
+        micro = (Decimal(amount) * _MICRO).to_integral_value(ROUND_CEILING)
+        return Money(int(micro))
+    except (ArithmeticError, ValueError) as error:
+        raise ValueError(f"not an amount of dollars: {amount!r}") from error
+
+
+def dollars(amount: Money) -> str:
+    """`amount` as decimal dollars without an exponent: 1_500_000 is "1.50"."""
+    text = f"{Decimal(amount) / _MICRO:.6f}".rstrip("0")
+    whole, _, cents = text.partition(".")
+    return f"{whole}.{cents:<02}"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in micro-USD per million tokens, at its dearest tier."""
+
+    input: int
+    output: int
+    version: str
+
+    def cost(self, input_tokens: int, output_tokens: int) -> Money:
+        """The price of these tokens, rounded up to a whole micro-USD."""
+        return Money(-(-(input_tokens * self.input + output_tokens * self.output) // 1_000_000))
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens used. `exact` when the provider reported them, else an upper bound."""
+
+    input_tokens: int
+    output_tokens: int
+    exact: bool

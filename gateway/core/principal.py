@@ -1,0 +1,38 @@
+"""Who is calling, as their API key says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per-minute ceilings of one key; None is unlimited."""
+
+    requests: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An application, known by a key. `models` and `scopes` are glob patterns."""
+
+    org: str
+    team: str
+    app: str
+    key_id: str
+    scopes: tuple[str, ...] = ("*",)
+    models: tuple[str, ...] = ("*",)
+    tags: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    budget_id: str | None = None
+
+    def may_call(self, action: str) -> bool:
+        """Whether the key's scopes cover `action`, such as `chat.completions.create`."""
+        return any(fnmatchcase(action, scope) for scope in self.scopes)
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's own list of models admits `model`."""
+        return any(fnmatchcase(model, pattern) for pattern in self.models)

@@ -1,0 +1,79 @@
+"""What the ledger holds of an exchange, and the bytes that are hashed.
+
+`opened`, before anything leaves or is refused; an `attempt` before each call of a provider;
+a `segment` for what is released of a stream; exactly one terminal entry, `closed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+
+class Kind(StrEnum):
+    OPENED = "opened"
+    ATTEMPT = "attempt"
+    SEGMENT = "segment"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the ledger.
+
+    `facts` go into the header: JSON of strings, whole numbers, booleans, null, lists and
+    objects with ASCII keys, never a float, never anybody's text. `parts` are payloads,
+    encrypted at rest: request_received, request_sent, question, decision, answer_received,
+    answer_released.
+    """
+
+    kind: Kind
+    facts: Mapping[str, Any]
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an entry is durable: its id, and the RFC 6962 hash of its header."""
+
+    entry_id: str
+    leaf: bytes
+
+
+def canonical(header: Mapping[str, Any]) -> bytes:
+    """`header` as canonical JSON (RFC 8785). These bytes are stored, and hashed as stored.
+
+    Equal to JCS for what a header may hold: ASCII keys, no floats. Raises `TypeError`
+    on anything else.
+    """
+    _check(header)
+    return orjson.dumps(header, option=orjson.OPT_SORT_KEYS)
+
+
+def _check(value: Any) -> None:
+    match value:
+        case str() | bool() | None:
+            return
+        case int():
+            if abs(value) >= 2**53:
+                raise TypeError(f"too large for a JSON number: {value}")
+        case list() | tuple():
+            for item in value:
+                _check(item)
+        case Mapping():
+            for key, item in value.items():
+                if not key.isascii():
+                    raise TypeError(f"a key that is not ASCII: {key!r}")
+                _check(item)
+        case _:
+            raise TypeError(f"not for a header: {type(value).__name__}")
+
+
+def leaf_hash(header: bytes) -> bytes:
+    """The leaf hash of RFC 6962 §2.1: SHA-256 over 0x00 and the header's canonical bytes."""
+    return hashlib.sha256(b"\x00" + header).digest()
