@@ -124,33 +124,22 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
 
     async def rewrite(events: Events) -> Events:
         lanes: dict[Lane, Rewriter] = {}
+        last: Event | None = None
         async for event in events:
-            broken: Filtered | None = None
-            ended = dialect.ended(event)
-            for run in dialect.runs(event):
-                rewriter = lanes.get(run.lane)
-                if rewriter is None:
-                    rewriter = lanes[run.lane] = make(run.lane)
-                text = run.text
-                if broken is None:
-                    shown, broken = await _shown(rewriter.feed(text))
-                    if event.whole and broken is None:
-                        tail, broken = await _shown(lanes.pop(run.lane).finish())
-                        shown += tail
-                else:
-                    shown = ""
-                if shown != text:
-                    run.put(shown)
-                    event.edited()
+            last = event
+            here, broken = await _feed(event, lanes, make, dialect)
             if dialect.unspell(event):
                 event.edited()
-            if broken is None and not event.whole:
-                for lane in [lane for lane in lanes if lane.group in ended]:
-                    tail, broken = await _shown(lanes.pop(lane).finish())
-                    if tail:
-                        yield dialect.say(lane, tail, event)
-                    if broken is not None:
-                        break
+            ended = [lane for lane in lanes if event.whole or lane.group in dialect.ended(event)]
+            for lane in ended:
+                if broken is not None:
+                    break
+                tail, broken = await _shown(lanes.pop(lane).finish())
+                if tail and lane in here:
+                    here[lane].put(here[lane].text + tail)
+                    event.edited()
+                elif tail:
+                    yield dialect.say(lane, tail, event)
             if broken is not None:
                 if not event.whole and dialect.says_text(event):
                     dialect.unend(event)
@@ -161,11 +150,31 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
         for lane in list(lanes):  # a model that stopped without giving a reason
             tail, broken = await _shown(lanes.pop(lane).finish())
             if tail:
-                yield dialect.say(lane, tail, None)
+                yield dialect.say(lane, tail, last)
             if broken is not None:
                 raise broken
 
     return rewrite
+
+
+async def _feed(
+    event: Event, lanes: dict[Lane, Rewriter], make: MakeRewriter, dialect: Dialect
+) -> tuple[dict[Lane, Run], Filtered | None]:
+    """Put what may be shown where the text of `event` stood; nothing once a rule is broken."""
+    here: dict[Lane, Run] = {}
+    broken: Filtered | None = None
+    for run in dialect.runs(event):
+        rewriter = lanes.get(run.lane)
+        if rewriter is None:
+            rewriter = lanes[run.lane] = make(run.lane)
+        text, shown = run.text, ""
+        if broken is None:
+            shown, broken = await _shown(rewriter.feed(text))
+        if shown != text:
+            run.put(shown)
+            event.edited()
+        here[run.lane] = run
+    return here, broken
 
 
 async def _shown(pieces: AsyncIterator[str]) -> tuple[str, Filtered | None]:

@@ -43,6 +43,9 @@ class Dialect(Protocol):
     def modalities(self, request: dict[str, Any]) -> Sequence[str]:
         """What is asked for in the answer: text, audio, image."""
 
+    def answers_json(self, request: dict[str, Any]) -> bool:
+        """Whether the text of the answer is to be JSON (structured output)."""
+
     def output_limit(self, request: dict[str, Any]) -> int | None:
         """The most output tokens of one choice, None when the caller set no limit."""
 
@@ -101,6 +104,9 @@ class Dialect(Protocol):
 
     def frame(self, event: Event) -> bytes:
         """An event of a stream, framed for the wire."""
+
+    def frame_error(self, body: dict[str, Any], *, finished: bool) -> bytes:
+        """An error inside a stream; `finished` when the gateway itself ended the answer."""
 
     def end(self) -> bytes:
         """What ends a stream on the wire."""

@@ -16,11 +16,13 @@ from gateway.core.errors import Denied, Filtered
 from gateway.core.findings import Finding
 from gateway.core.ids import new_id
 from gateway.core.money import Usage
-from gateway.core.policy import Decision
+from gateway.core.policy import Decision, Question
 from gateway.core.principal import Principal
 
 if TYPE_CHECKING:
+    from gateway.core.account import Account
     from gateway.core.dialect import Dialect
+    from gateway.core.ports import Model
 
 T = TypeVar("T")
 
@@ -79,17 +81,19 @@ class Exchange:
     from cancellation, whatever happened.
     """
 
-    principal = Once[Principal]()
+    principal: Once[Principal] = Once()
     """Whose it is. Written by `authenticate`."""
-    received = Once[bytes]()
+    received: Once[bytes] = Once()
     """The body as it came. Written by `authenticate`, after the key was found good."""
-    request = Once[dict[str, Any]]()
+    request: Once[dict[str, Any]] = Once()
     """The parsed body. Written by `authenticate`; obligations edit it in place."""
-    record = Once["Record"]()
-    """Its place in the ledger. Written by `account`."""
-    model = Once["Model"]()
+    account: Once[Account] = Once()
+    """Its money and its place in the ledger. Written by `account`."""
+    model: Once[Model] = Once()
     """The model asked for, as the catalogue knows it. Written by `decide`."""
-    decision = Once[Decision]()
+    question: Once[Question] = Once()
+    """What the policy was asked. Written by `decide`."""
+    decision: Once[Decision] = Once()
     """What the policy says. Written by `decide`."""
 
     def __init__(
@@ -105,6 +109,10 @@ class Exchange:
         self.unavailable: list[str] = []
         """Names of the inspectors that could not be asked."""
         self.labels: list[str] = []
+        self.keep_seconds: float | None = None
+        """How long the answer may be served again; None when no rule allows it."""
+        self.heard: list[bytes] = []
+        """The answer's events as the provider sent them."""
         self.usage: Usage | None = None
         self.outcome: Outcome | None = None
         self.headers: dict[str, str] = {}
@@ -114,15 +122,14 @@ class Exchange:
         self._began = time.perf_counter_ns()
         self._deferred: list[Callable[[], Awaitable[None]]] = []
 
-    @property
-    def known_decision(self) -> Decision | None:
-        """The decision, or None where the exchange ended before one was made."""
-        return self.known.get("decision")
+    def knows(self, field: str) -> bool:
+        """Whether a stage has written `field` yet."""
+        return field in self.known
 
     @property
     def streamed(self) -> bool:
         """Whether the caller asked for a stream; False before the request is read."""
-        return "request" in self.known and self.dialect.streams(self.request)
+        return self.knows("request") and self.dialect.streams(self.request)
 
     @property
     def elapsed(self) -> int:
@@ -165,7 +172,7 @@ class Exchange:
         while self._deferred:
             try:
                 await self._deferred.pop()()
-            except Exception as fault:  # the rest must still run; raised below
+            except Exception as fault:  # noqa: BLE001 - the rest must still run; raised below
                 faults.append(fault)
         if len(faults) == 1:
             raise faults[0]
@@ -182,7 +189,7 @@ class Exchange:
                 await asyncio.shield(task)
             except asyncio.CancelledError as error:
                 cancelled = error
-            except Exception:
+            except Exception:  # noqa: BLE001 - raised by `result` below
                 break
         task.result()
         if cancelled is not None:

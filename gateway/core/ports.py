@@ -57,6 +57,10 @@ class Record(Protocol):
     follows, in one commit. Methods of one record are not called at the same time.
     """
 
+    @property
+    def opened(self) -> Receipt | None:
+        """The receipt of its `opened` entry; None until that is durable."""
+
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
         """Write `entry` and hold `hold` more, both or neither. MUST be durable on return.
 

@@ -1,0 +1,146 @@
+"""`POST /v1/chat/completions`: where the text is, how an answer folds, how it says no.
+
+Source: OpenAI's API reference, "Chat" (objects `chat.completion`, `chat.completion.chunk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from gateway.core.answer import Event, Lane, Run
+from gateway.core.errors import GatewayError
+from gateway.core.findings import Finding
+from gateway.core.money import Usage
+from gateway.core.passages import Slot
+from gateway.dialects import chat_answer, chat_request, openai_shape
+
+
+class Chat:
+    """The lens of chat completions. It keeps no state."""
+
+    action = "chat.completions.create"
+
+    # The request
+    def check(self, body: object) -> dict[str, Any]:
+        return chat_request.check(body)
+
+    def streams(self, request: dict[str, Any]) -> bool:
+        return request.get("stream") is True
+
+    def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
+        return list(chat_request.slots(request))
+
+    def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
+        return list(chat_request.opaque(request))
+
+    def tools(self, request: dict[str, Any]) -> Sequence[str]:
+        return [chat_request.tool_name(tool) for tool in chat_request.all_tools(request)]
+
+    def restrict_tools(self, request: dict[str, Any], allowed: Collection[str]) -> None:
+        chat_request.restrict_tools(request, allowed)
+
+    def modalities(self, request: dict[str, Any]) -> Sequence[str]:
+        return request.get("modalities") or ["text"]
+
+    def answers_json(self, request: dict[str, Any]) -> bool:
+        wanted = (request.get("response_format") or {}).get("type")
+        return wanted in ("json_object", "json_schema")
+
+    def output_limit(self, request: dict[str, Any]) -> int | None:
+        limits = [request.get("max_completion_tokens"), request.get("max_tokens")]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def limit_output(self, request: dict[str, Any], most: int) -> None:
+        named = [name for name in ("max_completion_tokens", "max_tokens") if request.get(name)]
+        for name in named or ["max_completion_tokens"]:
+            request[name] = min(most, request.get(name) or most)
+
+    def choices(self, request: dict[str, Any]) -> int:
+        return request.get("n") or 1
+
+    def count_usage(self, request: dict[str, Any]) -> bool:
+        options = request.get("stream_options") or {}
+        if not self.streams(request) or options.get("include_usage"):
+            return False
+        request["stream_options"] = {**options, "include_usage": True}
+        return True
+
+    # The answer
+    def runs(self, event: Event) -> Iterable[Run]:
+        return chat_answer.runs(event)
+
+    def ended(self, event: Event) -> Collection[int]:
+        return [
+            choice["index"] for choice in chat_answer.choices(event) if choice.get("finish_reason")
+        ]
+
+    def say(self, lane: Lane, text: str, like: Event | None) -> Event:
+        return chat_answer.say(lane, text, like)
+
+    def unspell(self, event: Event) -> bool:
+        spelled = [choice for choice in chat_answer.choices(event) if choice.get("logprobs")]
+        for choice in spelled:
+            choice["logprobs"] = None
+        return bool(spelled)
+
+    def says_text(self, event: Event) -> bool:
+        return any(run.text for run in self.runs(event))
+
+    def unend(self, event: Event) -> None:
+        for choice in chat_answer.choices(event):
+            choice["finish_reason"] = None
+        event.data.pop("usage", None)
+        event.edited()
+
+    def hollow(self, event: Event) -> bool:
+        return event.raw is None and not event.whole and chat_answer.says_nothing(event)
+
+    def usage(self, event: Event) -> Usage | None:
+        match event.data.get("usage"):
+            case {"prompt_tokens": int() as read, "completion_tokens": int() as said}:
+                return Usage(max(read, 0), max(said, 0), exact=True)
+            case _:
+                return None
+
+    def only_usage(self, event: Event) -> bool:
+        return not event.whole and not event.data.get("choices") and bool(event.data.get("usage"))
+
+    def hide_usage(self, event: Event) -> bool:
+        if event.whole or "usage" not in event.data:
+            return False
+        del event.data["usage"]
+        event.edited()
+        return True
+
+    def tool_calls(self, answer: dict[str, Any]) -> Sequence[str]:
+        return list(_called(answer))
+
+    def fold(self, events: Sequence[Event]) -> dict[str, Any]:
+        return chat_answer.fold(events)
+
+    def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
+        options = request.get("stream_options") or {}
+        return chat_answer.unfold(answer, with_usage=bool(options.get("include_usage")))
+
+    # On the wire
+    def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
+        return openai_shape.error_body(error, about)
+
+    def frame(self, event: Event) -> bytes:
+        return openai_shape.frame(event)
+
+    def frame_error(self, body: dict[str, Any], *, finished: bool) -> bytes:
+        return openai_shape.frame_error(body, finished=finished)
+
+    def end(self) -> bytes:
+        return openai_shape.DONE
+
+
+def _called(answer: dict[str, Any]) -> Iterator[str]:
+    for choice in answer.get("choices") or ():
+        message = choice.get("message") or {}
+        for call in message.get("tool_calls") or ():
+            yield (call.get("function") or call.get("custom") or {}).get("name") or ""
+        if call := message.get("function_call"):
+            yield call.get("name") or ""

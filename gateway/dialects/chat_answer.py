@@ -1,0 +1,194 @@
+"""A chat answer: where its text is, and how pieces fold into a whole and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gateway.core.answer import Event, Lane, Run
+
+TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_LIST_LOGPROBS = ("content", "refusal")
+
+
+def choices(event: Event) -> list[dict[str, Any]]:
+    """The choices of an event, each with an index."""
+    listed = event.data.get("choices") or []
+    for place, choice in enumerate(listed):
+        choice.setdefault("index", place)
+    return listed
+
+
+def runs(event: Event) -> Iterator[Run]:
+    """Every text of an event: content, refusal, reasoning, transcript, tool arguments."""
+    for choice in choices(event):
+        said = choice.get("message" if event.whole else "delta")
+        if isinstance(said, dict):
+            yield from _runs_of(choice["index"], said)
+
+
+def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
+    for name in TEXTS:
+        value = said.get(name)
+        if isinstance(value, str):
+            yield Run(Lane(group, name), said, name)
+        elif isinstance(value, list):
+            for part in _text_parts(value):
+                yield Run(Lane(group, name), part, "text")
+    audio = said.get("audio")
+    if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
+        yield Run(Lane(group, "transcript"), audio, "transcript")
+    for place, call in enumerate(said.get("tool_calls") or ()):
+        name = f"tool_calls/{call.get('index', place)}"
+        function, custom = call.get("function"), call.get("custom")
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            yield Run(Lane(group, f"{name}/function/arguments", json=True), function, "arguments")
+        if isinstance(custom, dict) and isinstance(custom.get("input"), str):
+            yield Run(Lane(group, f"{name}/custom/input"), custom, "input")
+    legacy = said.get("function_call")
+    if isinstance(legacy, dict) and isinstance(legacy.get("arguments"), str):
+        yield Run(Lane(group, "function_call/arguments", json=True), legacy, "arguments")
+
+
+def _text_parts(parts: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Content given as parts, as some providers do; thinking parts hold parts themselves."""
+    for part in parts:
+        if isinstance(part, dict):
+            if isinstance(part.get("text"), str):
+                yield part
+            if isinstance(part.get("thinking"), list):
+                yield from _text_parts(part["thinking"])
+
+
+def say(lane: Lane, text: str, like: Event | None) -> Event:
+    """A chunk that says `text` on `lane`, with the ids of `like`."""
+    kept = {} if like is None else like.data
+    head = {key: kept[key] for key in ("id", "created", "model") if key in kept}
+    delta: dict[str, Any]
+    match lane.name.split("/"):
+        case ["tool_calls", index, form, member]:
+            delta = {"tool_calls": [{"index": int(index), form: {member: text}}]}
+        case ["function_call", member]:
+            delta = {"function_call": {member: text}}
+        case ["transcript"]:
+            delta = {"audio": {"transcript": text}}
+        case _:
+            delta = {lane.name: text}
+    choice = {"index": lane.group, "delta": delta, "finish_reason": None}
+    return Event(head | {"object": "chat.completion.chunk", "choices": [choice]})
+
+
+def says_nothing(event: Event) -> bool:
+    """Whether a chunk has no usage, no ending, and nothing but emptied text in its deltas."""
+    if event.data.get("usage") or not event.data.get("choices"):
+        return False
+    return all(_silent(choice) for choice in event.data["choices"])
+
+
+def _silent(choice: dict[str, Any]) -> bool:
+    delta = choice.get("delta") or {}
+    if choice.get("finish_reason") or any(
+        value for key, value in delta.items() if key != "tool_calls"
+    ):
+        return False
+    return not any(
+        call.get("id") or (call.get("function") or call.get("custom") or {}).get("name")
+        or any((call.get(form) or {}).get(text) for form, text in _CALL_TEXTS)
+        for call in delta.get("tool_calls") or ()
+    )  # fmt: skip
+
+
+_CALL_TEXTS = (("function", "arguments"), ("custom", "input"))
+
+
+def fold(events: Sequence[Event]) -> dict[str, Any]:
+    """The `chat.completion` that the events amount to."""
+    if len(events) == 1 and events[0].whole:
+        return events[0].data
+    body: dict[str, Any] = {}
+    folded: dict[int, dict[str, Any]] = {}
+    for event in events:
+        body |= {key: value for key, value in event.data.items() if value is not None}
+        for piece in choices(event):
+            empty = {"index": piece["index"], "message": {"role": "assistant", "content": None}}
+            _fold_choice(folded.setdefault(piece["index"], empty), piece)
+    ordered = [folded[index] for index in sorted(folded)]
+    return body | {"object": "chat.completion", "choices": ordered}
+
+
+def _fold_choice(choice: dict[str, Any], piece: dict[str, Any]) -> None:
+    for key, value in piece.items():
+        if key == "delta":
+            _fold_message(choice["message"], value or {})
+        elif key == "logprobs":
+            choice[key] = _fold_logprobs(choice.get(key), value)
+        elif value is not None or key not in choice:
+            choice[key] = value
+
+
+def _fold_message(message: dict[str, Any], delta: dict[str, Any]) -> None:
+    for key, value in delta.items():
+        if key == "tool_calls":
+            calls = message.setdefault("tool_calls", [])
+            for place, piece in enumerate(value or ()):
+                _fold_call(calls, piece, piece.get("index", place))
+        elif isinstance(value, dict) and isinstance(message.get(key), dict):
+            _fold_member(message[key], value)
+        elif key in TEXTS and isinstance(value, str) and isinstance(message.get(key), str):
+            message[key] += value
+        elif value is not None:
+            message[key] = value
+
+
+def _fold_call(calls: list[dict[str, Any]], piece: dict[str, Any], index: int) -> None:
+    while len(calls) <= index:
+        calls.append({})
+    _fold_member(calls[index], {key: item for key, item in piece.items() if key != "index"})
+
+
+def _fold_member(whole: dict[str, Any], piece: dict[str, Any]) -> None:
+    for key, value in piece.items():
+        if isinstance(value, dict) and isinstance(whole.get(key), dict):
+            _fold_member(whole[key], value)
+        elif key in ("arguments", "input", "transcript", "data") and key in whole:
+            whole[key] += value
+        elif isinstance(value, dict):
+            whole[key] = dict(value)
+        elif value is not None:
+            whole[key] = value
+
+
+def _fold_logprobs(whole: Any, piece: Any) -> Any:
+    if not isinstance(whole, dict) or not isinstance(piece, dict):
+        return piece if piece is not None else whole
+    joined = {
+        name: [*(whole.get(name) or ()), *(piece.get(name) or ())]
+        for name in _LIST_LOGPROBS
+        if whole.get(name) is not None or piece.get(name) is not None
+    }
+    return whole | piece | joined
+
+
+def unfold(answer: dict[str, Any], *, with_usage: bool) -> list[Event]:
+    """A whole answer as the chunks of a stream; usage comes last where it is asked for."""
+    head = {key: item for key, item in answer.items() if key not in ("choices", "usage")}
+    head["object"] = "chat.completion.chunk"
+    events: list[Event] = []
+    for choice in answer.get("choices") or ():
+        rest = {key: item for key, item in choice.items() if key not in ("message", "logprobs")}
+        said = {"finish_reason": None, "logprobs": choice.get("logprobs")}
+        piece = rest | said | {"delta": _delta(choice.get("message") or {})}
+        ending = rest | {"delta": {}}
+        events += [Event(head | {"choices": [piece]}), Event(head | {"choices": [ending]})]
+    if with_usage and answer.get("usage"):
+        events.append(Event(head | {"choices": [], "usage": answer["usage"]}))
+    return events
+
+
+def _delta(message: dict[str, Any]) -> dict[str, Any]:
+    delta = dict(message)
+    if message.get("tool_calls"):
+        delta["tool_calls"] = [
+            {"index": index} | call for index, call in enumerate(message["tool_calls"])
+        ]
+    return delta

@@ -1,0 +1,250 @@
+"""A chat request: what makes it one, and every place in it where text stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from gateway.core.errors import Malformed
+from gateway.core.findings import Finding
+from gateway.core.passages import Slot, slots_of
+
+MOST_MESSAGES = 2_048
+MOST_CHOICES = 128
+
+_OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
+_MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
+_ATTRIBUTION = ("user", "safety_identifier", "prompt_cache_key")
+_SCHEMA_WORDS = frozenset({"type", "name", "$ref", "format", "pattern", "required", "strict"})
+"""Members of a tool or schema whose strings are structure: rewriting them would break it."""
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "stream": (bool,),
+    "n": (int,),
+    "max_tokens": (int,),
+    "max_completion_tokens": (int,),
+    "tools": (list,),
+    "functions": (list,),
+    "modalities": (list,),
+    "stream_options": (dict,),
+    "response_format": (dict,),
+    "metadata": (dict,),
+    "prediction": (dict,),
+    "tool_choice": (str, dict),
+    "user": (str,),
+    "safety_identifier": (str,),
+    "prompt_cache_key": (str,),
+    "stop": (str, list),
+}
+
+
+def check(body: object) -> dict[str, Any]:
+    """`body`, when it is a chat request. Raises `Malformed`, naming the field.
+
+    Checks what governance reads; everything else is for the provider to judge.
+    """
+    if not isinstance(body, dict):
+        raise Malformed("The body must be a JSON object.")
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Malformed("'model' must be a non-empty string.", param="model")
+    for name, types in _TYPES.items():
+        _typed(body.get(name), types, name)
+    _between(body.get("n"), 1, MOST_CHOICES, "n")
+    _between(body.get("max_tokens"), 1, 2**31, "max_tokens")
+    _between(body.get("max_completion_tokens"), 1, 2**31, "max_completion_tokens")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Malformed("'messages' must be a non-empty array.", param="messages")
+    if len(messages) > MOST_MESSAGES:
+        raise Malformed(f"'messages' may hold at most {MOST_MESSAGES}.", param="messages")
+    for index, message in enumerate(messages):
+        _check_message(message, f"messages[{index}]")
+    for name in ("tools", "functions"):
+        for index, tool in enumerate(body.get(name) or ()):
+            _check_tool(tool, f"{name}[{index}]")
+    for name in ("modalities", "stop"):
+        if isinstance(body.get(name), list):
+            for index, item in enumerate(body[name]):
+                _typed(item, (str,), f"{name}[{index}]", needed=True)
+    return body
+
+
+def slots(request: dict[str, Any]) -> Iterator[Slot]:
+    """Every text that the model or its provider will read, messages first."""
+    for index, message in enumerate(request["messages"]):
+        yield from _message_slots(message, f"/messages/{index}")
+    for name in ("tools", "functions"):
+        for index, tool in enumerate(request.get(name) or ()):
+            yield from _definition_slots(tool, f"/{name}/{index}")
+    yield from _definition_slots(request.get("response_format") or {}, "/response_format")
+    if prediction := request.get("prediction"):
+        yield from _content_slots(prediction, "content", "/prediction/content", "assistant")
+    for name in _ATTRIBUTION:
+        if request.get(name):
+            yield Slot(request, name, f"/{name}", "attribution")
+    for index, (key, value) in enumerate((request.get("metadata") or {}).items()):
+        if isinstance(value, str):
+            yield Slot(request["metadata"], key, f"/metadata#{index}", "attribution")
+    stop = request.get("stop")
+    if isinstance(stop, str):
+        yield Slot(request, "stop", "/stop", "user")
+    for index in range(len(stop) if isinstance(stop, list) else 0):
+        yield Slot(stop, index, f"/stop/{index}", "user")
+
+
+def opaque(request: dict[str, Any]) -> Iterator[Finding]:
+    """A finding for each content part whose meaning cannot be read here."""
+    for index, message in enumerate(request["messages"]):
+        content = message.get("content")
+        for place, part in enumerate(content if isinstance(content, list) else ()):
+            if part["type"] not in ("text", "refusal"):
+                label = _OPAQUE.get(part["type"], "part")
+                yield Finding("opaque", label, f"/messages/{index}/content/{place}", 0, 0, 1.0)
+        if message.get("audio"):
+            yield Finding("opaque", "audio", f"/messages/{index}/audio", 0, 0, 1.0)
+
+
+def all_tools(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tools offered, in today's form and the deprecated one (`functions`)."""
+    return [*(request.get("tools") or ()), *(request.get("functions") or ())]
+
+
+def tool_name(tool: dict[str, Any]) -> str:
+    """The name of a tool; its type where it has none (a provider's built-in tool)."""
+    inside = tool.get("function") or tool.get("custom") or tool
+    return str(inside.get("name") or tool.get("type"))
+
+
+def restrict_tools(request: dict[str, Any], allowed: Collection[str]) -> None:
+    """Take out the tools that are not `allowed`, and choices that would force one.
+
+    Raises `Malformed` when the caller insists on a tool that was taken out.
+    """
+    for name in ("tools", "functions"):
+        if request.get(name):
+            request[name] = [tool for tool in request[name] if tool_name(tool) in allowed]
+            if not request[name]:
+                del request[name]
+    for name in ("tool_choice", "function_call"):
+        choice = request.get(name)
+        if isinstance(choice, dict):
+            if tool_name(choice) not in allowed and choice.get("type") != "allowed_tools":
+                raise Malformed(f"The policy does not allow {tool_name(choice)!r}.", param=name)
+            _restrict_choice(choice, allowed)
+        if choice is not None and not all_tools(request):
+            del request[name]
+    if not all_tools(request):
+        request.pop("parallel_tool_calls", None)
+
+
+def _restrict_choice(choice: dict[str, Any], allowed: Collection[str]) -> None:
+    named = choice.get("allowed_tools")
+    if isinstance(named, dict) and isinstance(named.get("tools"), list):
+        named["tools"] = [tool for tool in named["tools"] if tool_name(tool) in allowed]
+
+
+def _check_message(message: object, where: str) -> None:
+    if not isinstance(message, dict):
+        raise Malformed(f"'{where}' must be an object.", param=where)
+    _typed(message.get("role"), (str,), f"{where}.role", needed=True)
+    content = message.get("content")
+    _typed(content, (str, list), f"{where}.content")
+    _check_parts(content, f"{where}.content")
+    for name in ("refusal", "reasoning_content", "reasoning", "name"):
+        _typed(message.get(name), (str,), f"{where}.{name}")
+    _typed(message.get("tool_calls"), (list,), f"{where}.tool_calls")
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        place = f"{where}.tool_calls[{index}]"
+        _typed(call, (dict,), place, needed=True)
+        for form, text in (("function", "arguments"), ("custom", "input")):
+            _typed(call.get(form), (dict,), f"{place}.{form}")
+            _typed((call.get(form) or {}).get(text), (str,), f"{place}.{form}.{text}")
+    _typed(message.get("function_call"), (dict,), f"{where}.function_call")
+    arguments = (message.get("function_call") or {}).get("arguments")
+    _typed(arguments, (str,), f"{where}.function_call.arguments")
+
+
+def _check_parts(content: object, where: str) -> None:
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        place = f"{where}[{index}]"
+        _typed(part, (dict,), place, needed=True)
+        _typed(part.get("type"), (str,), f"{place}.type", needed=True)
+        for name in ("text", "refusal"):
+            _typed(part.get(name), (str,), f"{place}.{name}", needed=part["type"] == name)
+
+
+def _check_tool(tool: object, where: str) -> None:
+    if not isinstance(tool, dict):
+        raise Malformed(f"'{where}' must be an object.", param=where)
+    for form in ("function", "custom"):
+        _typed(tool.get(form), (dict,), f"{where}.{form}")
+
+
+def _typed(value: object, types: tuple[type, ...], where: str, *, needed: bool = False) -> None:
+    if value is None and not needed:
+        return
+    wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+    if wrong:
+        names = " or ".join(_JSON_NAMES[kind] for kind in types)
+        raise Malformed(f"'{where}' must be {names}.", param=where)
+
+
+_JSON_NAMES = {bool: "a boolean", int: "an integer", str: "a string"} | {
+    list: "an array",
+    dict: "an object",
+}
+
+
+def _between(value: int | None, least: int, most: int, where: str) -> None:
+    if value is not None and not least <= value <= most:
+        raise Malformed(f"'{where}' must be between {least} and {most}.", param=where)
+
+
+def _message_slots(message: dict[str, Any], where: str) -> Iterator[Slot]:
+    role = message["role"]
+    for name in _MESSAGE_TEXTS:
+        yield from _content_slots(message, name, f"{where}/{name}", role)
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        place = f"{where}/tool_calls/{index}"
+        if (call.get("function") or {}).get("arguments"):
+            slot = Slot(call["function"], "arguments", f"{place}/function/arguments", role)
+            yield from slots_of(slot, json=True)
+        if (call.get("custom") or {}).get("input"):
+            yield Slot(call["custom"], "input", f"{place}/custom/input", role)
+    if (message.get("function_call") or {}).get("arguments"):
+        place = f"{where}/function_call/arguments"
+        yield from slots_of(Slot(message["function_call"], "arguments", place, role), json=True)
+
+
+def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> Iterator[Slot]:
+    content = holder.get(key)
+    if isinstance(content, str):
+        yield Slot(holder, key, where, role)
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        for name in ("text", "refusal"):
+            if isinstance(part, dict) and isinstance(part.get(name), str):
+                yield Slot(part, name, f"{where}/{index}/{name}", role)
+
+
+def _definition_slots(definition: dict[str, Any], where: str) -> Iterator[Slot]:
+    """The strings of a tool or a schema that a model reads as text.
+
+    Their places are numbered, not named: names of members are the caller's text.
+    """
+    for index, (holder, key) in enumerate(_texts(definition)):
+        yield Slot(holder, key, f"{where}#{index}", "tool_definition")
+
+
+def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
+    pairs: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        # a property may have the name of a schema word; then it holds a schema itself
+        pairs = [(k, v) for k, v in value.items() if k not in _SCHEMA_WORDS or isinstance(v, dict)]
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    for key, item in pairs:
+        if isinstance(item, str):
+            yield value, key
+        else:
+            yield from _texts(item)

@@ -1,0 +1,162 @@
+"""`mask`: send placeholders instead of personal data; put the data back in the answer.
+
+A placeholder reads `[[EMAIL_ADDRESS_1]]`. The same value has the same one throughout the
+conversation, numbered by first occurrence, so that a resent conversation masks alike. Text
+that already looks like a placeholder is masked too, and so comes back as it was. What the
+model invents stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from gateway.core.answer import Lane, MakeRewriter
+from gateway.core.exchange import Exchange
+from gateway.core.findings import Direction, Finding
+from gateway.core.ports import Masker
+
+LITERAL = "LITERAL"
+"""The label of text that merely looks like a placeholder."""
+
+_LITERAL = re.compile(r"\[\[[A-Z][A-Z0-9_]*_[0-9]+\]\]", re.IGNORECASE)
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which findings to mask: these labels, at this score or above."""
+
+    labels: frozenset[str]
+    min_score: float = 0.5
+    with_: str = msgspec.field(name="with", default="placeholder")
+
+
+class Mask:
+    """The obligation. `masker` replaces; numbering and restoring are here."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+
+    async def __call__(self, exchange: Exchange, params: Mapping[str, Any]) -> MakeRewriter | None:
+        wanted = msgspec.convert(params, Params)
+        if wanted.with_ != "placeholder":
+            raise msgspec.ValidationError(f"cannot mask with {wanted.with_!r}")
+        vault = Vault()
+        by_place = _by_place(exchange.findings, wanted)
+        for slot in exchange.dialect.slots(exchange.request):
+            found = by_place.get(slot.where, [])
+            literal = "[[" in slot.text
+            if found or literal:
+                text = slot.text
+                found = [*found, *_literals(text, slot.where)] if literal else found
+                slot.put(self._masker.mask(text, found, vault.name))
+        if not vault.values:
+            return None
+        json_answer = exchange.dialect.answers_json(exchange.request)
+        values = vault.values
+        return lambda lane: Restore(values, json=_is_json(lane, json_answer))
+
+
+def _by_place(findings: Sequence[Finding], wanted: Params) -> dict[str, list[Finding]]:
+    places: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if (
+            finding.label in wanted.labels
+            and finding.score >= wanted.min_score
+            and finding.direction is Direction.INPUT
+            and finding.end > finding.start
+        ):
+            places.setdefault(finding.where, []).append(finding)
+    return places
+
+
+def _literals(text: str, where: str) -> list[Finding]:
+    return [
+        Finding("literal", LITERAL, where, match.start(), match.end(), 1.0)
+        for match in _LITERAL.finditer(text)
+    ]
+
+
+def _is_json(lane: Lane, json_answer: bool) -> bool:
+    return lane.json or (json_answer and lane.name == "content")
+
+
+class Vault:
+    """What was masked in one exchange. Lives as long as it, in memory only."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        """The value behind each name, such as EMAIL_ADDRESS_1."""
+        self._names: dict[tuple[str, str], str] = {}
+        self._counts: dict[str, int] = {}
+
+    def name(self, label: str, value: str) -> str:
+        """The placeholder of `value`."""
+        name = self._names.get((label, value))
+        if name is None:
+            number = self._counts[label] = self._counts.get(label, 0) + 1
+            name = self._names[label, value] = f"{label}_{number}"
+            self.values[name] = value
+        return f"[[{name}]]"
+
+
+class Restore:
+    """Puts values back for placeholders, also where a model changed case or escaped them.
+
+    Holds back only an end of the text that may still become a placeholder of this exchange.
+    In a lane of JSON the value is escaped as the inside of a JSON string.
+    """
+
+    def __init__(self, values: Mapping[str, str], *, json: bool) -> None:
+        self._values = {
+            name: orjson.dumps(value)[1:-1].decode() if json else value
+            for name, value in values.items()
+        }
+        longest = max(len(name) for name in values)
+        inside = rf"[A-Za-z0-9_\\ ]{{0,{2 * longest + 4}}}"
+        bracket = r"\\{0,2}\["
+        close = r"\\{0,2}\]"
+        self._whole = re.compile(rf"{bracket}{bracket}({inside}?){close}{close}")
+        self._start = re.compile(
+            rf"(?:{bracket}{bracket}(?P<inside>{inside}?)(?:{close})?(?:\\{{0,2}})"
+            rf"|{bracket}\\{{0,2}}|\\{{1,2}})\Z"
+        )
+        self._longest = 2 * longest + 4 + 12
+        self._held = ""
+
+    async def feed(self, text: str) -> AsyncIterator[str]:
+        text = self._held + text
+        cut = self._cut(text)
+        self._held = text[cut:]
+        if cut:
+            yield self._restored(text[:cut])
+
+    async def finish(self) -> AsyncIterator[str]:
+        if self._held:
+            yield self._restored(self._held)
+            self._held = ""
+
+    def _cut(self, text: str) -> int:
+        """Where text begins that may still become a placeholder; the end if none does."""
+        if "[" not in text and "\\" not in text[-2:]:
+            return len(text)
+        begin = max(0, len(text) - self._longest)
+        while found := self._start.search(text, begin):
+            name = _plain(found["inside"] or "")
+            if any(live.startswith(name) for live in self._values):
+                return found.start()
+            begin = found.start() + 1
+        return len(text)
+
+    def _restored(self, text: str) -> str:
+        if "[" not in text:
+            return text
+        return self._whole.sub(lambda hit: self._values.get(_plain(hit[1]), hit[0]), text)
+
+
+def _plain(name: str) -> str:
+    """A placeholder's name without what a model may do to it."""
+    return name.replace("\\", "").replace(" ", "").upper()

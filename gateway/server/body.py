@@ -1,0 +1,57 @@
+"""Reading a request body off the wire, up to a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from litestar.types import Receive
+
+from gateway.core.errors import Code, Malformed
+
+_DRAINED = 8
+"""Times the limit that is read and thrown away, so that a client hears the refusal."""
+
+
+class CallerGone(ConnectionError):
+    """The caller hung up before the body was complete."""
+
+
+async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    """The body, of at most `limit` bytes.
+
+    Raises `Malformed` for another content type, a compressed or an oversized body, and
+    `CallerGone`.
+    """
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    refusal: Malformed | None = None
+    if encoding not in ("", "identity"):
+        refusal = Malformed(
+            f"Compressed bodies ({encoding}) are not accepted.", code=Code.UNSUPPORTED_MEDIA_TYPE
+        )
+    elif kind != "application/json":
+        refusal = Malformed(
+            "Send the body as 'content-type: application/json'.", code=Code.UNSUPPORTED_MEDIA_TYPE
+        )
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise CallerGone
+        chunk = message["body"]
+        size += len(chunk)
+        if size > limit:
+            chunks.clear()
+            refusal = refusal or Malformed(
+                f"The body is larger than {limit} bytes.", code=Code.REQUEST_TOO_LARGE
+            )
+            if size > limit * _DRAINED:
+                raise refusal
+        else:
+            chunks.append(chunk)
+        if not message["more_body"]:
+            break
+    if refusal is not None:
+        raise refusal
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,0 +1,173 @@
+"""The web edge of an exchange: the only place that knows whether the caller wants a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Mapping
+
+import orjson
+from litestar.types import HTTPScope, Receive, Send
+
+from gateway.core.answer import Event, Events
+from gateway.core.dialect import Dialect
+from gateway.core.errors import Code, Denied, Filtered, GatewayError
+from gateway.core.exchange import Call, Exchange
+from gateway.core.pipeline import Proceed
+from gateway.server.body import CallerGone, read_body
+from gateway.server.errors import INTERNAL, about, headers_of, status_of
+
+log = logging.getLogger("govgate.server")
+
+_STREAM = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
+_JSON = {"content-type": "application/json"}
+
+
+class DataPlane:
+    """Runs one exchange for each request, for as long as the caller stays."""
+
+    def __init__(self, pipeline: Proceed, *, body_limit: int) -> None:
+        self._pipeline = pipeline
+        self._body_limit = body_limit
+
+    async def __call__(
+        self, dialect: Dialect, scope: HTTPScope, receive: Receive, send: Send
+    ) -> None:
+        """Answer one request of `dialect`."""
+        await _Visit(self._pipeline, self._body_limit, dialect, scope, receive, send).run()
+
+
+class _Visit:
+    """One request, from its first byte to the caller's last."""
+
+    def __init__(
+        self,
+        pipeline: Proceed,
+        body_limit: int,
+        dialect: Dialect,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._pipeline = pipeline
+        self._body_limit = body_limit
+        self._dialect = dialect
+        self._receive = receive
+        self._send = send
+        self._method = scope["method"]
+        self._headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        self._exchange = Exchange(dialect, self._read, _call(self._headers))
+        self._started = False
+        self._answered = False
+        self._gone = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        try:
+            if self._method != "POST":
+                raise Denied(Code.METHOD_NOT_ALLOWED, "Use POST here.")
+            async with self._exchange:
+                events = await self._pipeline(self._exchange)
+                await (self._stream if self._exchange.streamed else self._whole)(events)
+        except CallerGone:
+            return
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+        except GatewayError as error:
+            await self._refuse(error)
+        except Exception as error:  # noqa: BLE001 - the caller is told, the log has the place
+            _report(self._exchange, error)
+            await self._refuse(INTERNAL)
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    async def _read(self) -> bytes:
+        body = await read_body(self._headers, self._receive, self._body_limit)
+        self._watcher = asyncio.create_task(self._watch(asyncio.current_task()))
+        return body
+
+    async def _watch(self, work: asyncio.Task[object] | None) -> None:
+        """Cancel the work when the caller hangs up."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if work is not None and not self._answered:
+            self._gone = True
+            work.cancel()
+
+    async def _whole(self, events: Events) -> None:
+        heard = [event async for event in events]
+        whole = heard[0] if len(heard) == 1 and heard[0].whole else None
+        body = (whole or Event(self._dialect.fold(heard))).encode()
+        await self._respond(200, _JSON, body)
+
+    async def _stream(self, events: Events) -> None:
+        async for event in events:
+            await self._frame(self._dialect.frame(event), last=False)
+        await self._frame(self._dialect.end(), last=True)
+
+    async def _frame(self, frame: bytes, *, last: bool) -> None:
+        if not self._started:
+            self._started = True
+            await self._start(200, _STREAM)
+        self._answered = self._answered or last
+        await self._send({"type": "http.response.body", "body": frame, "more_body": not last})
+
+    async def _refuse(self, error: GatewayError) -> None:
+        """Say no: with a status where nothing was sent yet, else inside the stream."""
+        if self._gone or self._answered:
+            return
+        body = self._dialect.error(error, about(self._exchange, error))
+        if self._started:
+            finished = isinstance(error, Filtered)
+            await self._frame(self._dialect.frame_error(body, finished=finished), last=True)
+        else:
+            await self._respond(status_of(error), _JSON | headers_of(error), orjson.dumps(body))
+
+    async def _respond(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self._started = True
+        await self._start(status, {**headers, "content-length": str(len(body))})
+        self._answered = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _start(self, status: int, headers: Mapping[str, str]) -> None:
+        exchange = self._exchange
+        told = {"x-request-id": exchange.id, "request-id": exchange.id, **exchange.headers}
+        if exchange.timings:
+            told["server-timing"] = ", ".join(
+                f"{name};dur={spent / 1e6:.3f}" for name, spent in exchange.timings.items()
+            )
+        pairs = [(k.encode(), v.encode("latin-1")) for k, v in {**told, **headers}.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+
+
+def _call(headers: Mapping[str, str]) -> Call:
+    """What governance reads of the headers. They are attribution; none goes upstream."""
+    return Call(
+        credential_of(headers),
+        {
+            name: value
+            for name, value in headers.items()
+            if name.startswith("x-govgate-") or name in ("traceparent", "x-client-request-id")
+        },
+    )
+
+
+def credential_of(headers: Mapping[str, str]) -> str | None:
+    """The API key: a bearer token, else `x-api-key` or `api-key`."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get("x-api-key") or headers.get("api-key")
+
+
+def _report(exchange: Exchange, error: Exception) -> None:
+    """Log an unexpected error without its message, which may hold somebody's text."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("exchange %s failed: %s\n%s", exchange.id, type(error).__name__, where)

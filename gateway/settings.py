@@ -1,0 +1,166 @@
+"""Every setting there is. Environment `GOVGATE_SECTION__KEY`; nothing else is read."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PREFIX = "GOVGATE_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Section):
+    """Where the gateway listens."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    body_limit: Annotated[int, Field(ge=1_024)] = 10 << 20
+    """The largest request body, in bytes."""
+    shutdown_seconds: Annotated[int, Field(ge=1)] = 30
+    """How long running exchanges may take to end when the server is stopped."""
+
+
+class Database(_Section):
+    """Where money and memory are kept."""
+
+    url: str | None = None
+    """A SQLAlchemy URL: `sqlite:///…` or `postgresql+psycopg://…`. By default a SQLite file in
+    the data directory."""
+
+
+class Engine(StrEnum):
+    WASM = "wasm"
+    OPA = "opa"
+
+
+class Policy(_Section):
+    """Which policy decides, and where."""
+
+    pack: Path | None = None
+    """A directory with a policy pack. By default the `baseline` pack."""
+    engine: Engine = Engine.WASM
+    opa_url: str = "http://127.0.0.1:8181"
+    """The OPA server, when `engine` is `opa`."""
+    timeout_seconds: Annotated[float, Field(gt=0)] = 1.0
+    """The longest a decision may take; later is refused."""
+    cached_decisions: Annotated[int, Field(ge=0)] = 10_000
+
+
+class Upstream(_Section):
+    """An OpenAI-compatible provider. It is used when `api_key` or `base_url` is set."""
+
+    name: str = "openai"
+    base_url: str | None = None
+    """Where its API begins, with the `/v1`. By default OpenAI's."""
+    api_key: SecretStr | None = None
+    models: tuple[str, ...] = ()
+    """Models to list in `GET /v1/models`; others are still passed on."""
+    hosting: str = "external"
+    region: str | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] = 4_096
+    """The output limit that is written where a budget needs one and the caller set none."""
+    attempts: Annotated[int, Field(ge=1, le=5)] = 2
+    """How often a call is tried while it certainly produced nothing."""
+    connect_seconds: Annotated[float, Field(gt=0)] = 5.0
+    first_byte_seconds: Annotated[float, Field(gt=0)] = 300.0
+    idle_seconds: Annotated[float, Field(gt=0)] = 60.0
+    total_seconds: Annotated[float, Field(gt=0)] = 600.0
+    honour_proxies: bool = False
+    """Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY apply to it."""
+
+    @property
+    def enabled(self) -> bool:
+        return self.api_key is not None or self.base_url is not None
+
+
+class Replay(_Section):
+    """The built-in provider, which answers without a network."""
+
+    enabled: bool = True
+    pace_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """The pause between two events of a stream."""
+
+
+class Inspection(_Section):
+    """What looks at text."""
+
+    enabled: bool = True
+    """Off, nothing is found, and no rule about findings ever applies."""
+    presidio: bool = False
+    """Also run Presidio's analyzer, in worker processes. Needs `requirements/analyzer.txt`."""
+
+
+class Cache(_Section):
+    """Known answers, where a rule allows keeping them."""
+
+    most_bytes: Annotated[int, Field(ge=0)] = 64 << 20
+
+
+class Prices(_Section):
+    """What models cost, where the price list is wrong or does not know."""
+
+    overrides: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    """Model to dollars per million input and output tokens, as JSON."""
+
+
+class Settings(BaseSettings):
+    """The settings of one process. An unknown one is an error."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path("var")
+    """Where the embedded database and the keyring are kept."""
+    env: Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")] = "dev"
+    """The environment's name; it stands in every API key."""
+    server: Server = Server()
+    database: Database = Database()
+    policy: Policy = Policy()
+    upstream: Upstream = Upstream()
+    replay: Replay = Replay()
+    inspection: Inspection = Inspection()
+    cache: Cache = Cache()
+    prices: Prices = Prices()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse `GOVGATE_` variables that name no section; a typing error is no default."""
+        known = {_PREFIX + name.upper() for name in cls.model_fields}
+        for name in os.environ:
+            if name.startswith(_PREFIX) and name.partition("__")[0].upper() not in known:
+                raise ValueError(f"{name} is no setting; see docs/reference/settings.md")
+        return values
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.data_dir.absolute() / 'govgate.db'}"
+
+    @property
+    def keyring(self) -> Path:
+        return self.data_dir / "keyring.json"
+
+    @property
+    def pack(self) -> Path:
+        return self.policy.pack or baseline_pack()
+
+
+def baseline_pack() -> Path:
+    """The pack that is shipped: in the package, or beside it in a checkout."""
+    shipped = Path(str(files("gateway"))) / "assets" / "baseline"
+    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "policies/packs/baseline"
+
+
+def load() -> Settings:
+    """The settings of the environment. Raises `pydantic.ValidationError`."""
+    return Settings()

@@ -1,0 +1,61 @@
+"""Do what the decision obliges us to do. A duty that nobody here knows refuses the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import reduce
+from typing import Any, TypeAlias
+
+import msgspec
+
+from gateway.core.answer import Chain, Events, Lane, MakeRewriter, Rewriter, per_lane
+from gateway.core.errors import Code, Unavailable
+from gateway.core.exchange import Exchange
+from gateway.core.pipeline import Proceed
+from gateway.core.policy import Obligation
+
+Discharger: TypeAlias = Callable[[Exchange, Mapping[str, Any]], Awaitable[MakeRewriter | None]]
+"""Acts on the request now; returns how the answer's text is rewritten, if it is.
+
+Raises `msgspec.ValidationError` when the params are not what it takes.
+"""
+
+
+class Discharge:
+    """Runs the duties in the order of `dischargers`, whatever order the policy names them in.
+
+    Answers pass the other way: what acted on the request first acts on the answer last.
+    """
+
+    def __init__(self, dischargers: Mapping[str, Discharger]) -> None:
+        self._dischargers = dischargers
+        self._order = {id: place for place, id in enumerate(dischargers)}
+
+    async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
+        duties = exchange.decision.obligations
+        if unknown := [duty.id for duty in duties if duty.id not in self._dischargers]:
+            raise _impossible(f"the policy asks for {', '.join(unknown)}, which is unknown here")
+        makes: list[MakeRewriter] = []
+        with exchange.timed("discharge"):
+            for duty in sorted(duties, key=lambda duty: self._order[duty.id]):
+                if make := await self._discharged(exchange, duty):
+                    makes.append(make)
+        events = await proceed(exchange)
+        if not makes:
+            return events
+        makes.reverse()
+        return per_lane(lambda lane: _chained(makes, lane), exchange.dialect)(events)
+
+    async def _discharged(self, exchange: Exchange, duty: Obligation) -> MakeRewriter | None:
+        try:
+            return await self._dischargers[duty.id](exchange, duty.params)
+        except msgspec.ValidationError as error:
+            raise _impossible(f"the duty {duty.id!r} is not well formed ({error})") from error
+
+
+def _chained(makes: list[MakeRewriter], lane: Lane) -> Rewriter:
+    return reduce(Chain, [make(lane) for make in makes])
+
+
+def _impossible(why: str) -> Unavailable:
+    return Unavailable(Code.POLICY_ERROR, f"The decision cannot be carried out: {why}.")

@@ -1,0 +1,130 @@
+"""Choose, send, try again before the first byte; count what was said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import orjson
+
+from gateway.core.answer import Events
+from gateway.core.errors import Code, Denied, OverBudget, UpstreamError
+from gateway.core.exchange import Exchange
+from gateway.core.money import ZERO, Money, Price
+from gateway.core.pipeline import Proceed
+from gateway.core.ports import Provider
+
+OPAQUE_TOKENS = {"image": 65_536, "audio": 65_536}
+"""An upper bound for one part whose tokens are not bounded by its bytes."""
+
+
+def dispatch(providers: Mapping[str, Provider]) -> Proceed:
+    """The end of the pipeline: send to the provider that serves the model."""
+
+    async def send(exchange: Exchange) -> Events:
+        model = exchange.model
+        return await providers[model.upstream].send(exchange, model, exchange.request)
+
+    return send
+
+
+class Route:
+    """Innermost: what the provider says is counted even if nobody may see it."""
+
+    LEAST_USEFUL = 64
+    """Output tokens below which an answer is refused rather than cut down to fit a budget."""
+    LONGEST_WAIT = 2.0
+    """Seconds before another attempt; a provider that asks for more is not asked again."""
+
+    def __init__(self, *, attempts: int = 2, default_output: int = 4_096) -> None:
+        self._attempts = attempts
+        self._default_output = default_output
+
+    async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
+        hide = exchange.dialect.count_usage(exchange.request)
+        for attempt in range(1, self._attempts + 1):
+            await self._open(exchange)
+            exchange.headers["x-govgate-upstream-attempts"] = str(attempt)
+            try:
+                with exchange.timed("upstream"):
+                    events = await proceed(exchange)
+                return _counted(exchange, events, hide)
+            except UpstreamError as error:
+                wait = error.retry_after or 0.1 * attempt
+                if not error.retryable or wait > self.LONGEST_WAIT or attempt == self._attempts:
+                    raise
+                await asyncio.sleep(wait)
+        raise UpstreamError(Code.UPSTREAM_UNAVAILABLE, "No attempt was allowed.")
+
+    async def _open(self, exchange: Exchange) -> None:
+        """Record the attempt and hold the most it can cost, cut down to what fits."""
+        if exchange.principal.budget_id is None:
+            await self._attempt(exchange, ZERO)
+            return
+        price = exchange.model.price
+        if price is None:
+            raise Denied(
+                Code.MODEL_NOT_PRICED,
+                f"This key has a budget, and no price is known for {exchange.model.id!r}.",
+                param="model",
+            )
+        limit = exchange.dialect.output_limit(exchange.request) or self._most_output(exchange)
+        exchange.dialect.limit_output(exchange.request, limit)
+        most = self._most(exchange, price, limit)
+        try:
+            await self._attempt(exchange, most)
+        except OverBudget as error:
+            await self._clamped(exchange, price, limit, most, error)
+
+    async def _clamped(
+        self, exchange: Exchange, price: Price, limit: int, most: Money, error: OverBudget
+    ) -> None:
+        """Once more, with the output that still fits. Raises `error` when little does."""
+        each = exchange.dialect.choices(exchange.request) * price.output
+        spare = error.remaining - (most - Money(-(-each * limit // 1_000_000)))
+        fitting = min(limit, spare * 1_000_000 // each if each else limit)
+        if fitting < min(self.LEAST_USEFUL, limit):
+            raise error
+        exchange.dialect.limit_output(exchange.request, fitting)
+        exchange.headers["x-govgate-output-limit"] = str(fitting)
+        await self._attempt(exchange, self._most(exchange, price, fitting))
+
+    async def _attempt(self, exchange: Exchange, most: Money) -> None:
+        """Record the attempt; what an attempt that came to nothing held is not held again."""
+        more = Money(max(0, most - exchange.account.held))
+        with exchange.timed("commit"):
+            await exchange.account.attempt(_body(exchange), more)
+
+    def _most_output(self, exchange: Exchange) -> int:
+        return exchange.model.max_output_tokens or self._default_output
+
+    def _most(self, exchange: Exchange, price: Price, limit: int) -> Money:
+        """A true upper bound: no token is shorter than a byte of the body."""
+        read = len(_body(exchange))
+        for finding in exchange.findings:
+            if finding.kind == "opaque":
+                if finding.label not in OPAQUE_TOKENS:
+                    raise Denied(
+                        Code.MODEL_NOT_PRICED,
+                        "This key has a budget, and the cost of a file has no upper bound.",
+                        param="messages",
+                    )
+                read += OPAQUE_TOKENS[finding.label]
+        return price.cost(read, limit * exchange.dialect.choices(exchange.request))
+
+
+def _body(exchange: Exchange) -> bytes:
+    return orjson.dumps({**exchange.request, "model": exchange.model.upstream_model})
+
+
+async def _counted(exchange: Exchange, events: Events, hide: bool) -> Events:
+    dialect = exchange.dialect
+    async for event in events:
+        exchange.heard.append(event.encode())
+        if (usage := dialect.usage(event)) is not None:
+            exchange.usage = usage
+        if hide:
+            if dialect.only_usage(event):
+                continue
+            dialect.hide_usage(event)
+        yield event
