@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.findings import Direction
 from gateway.core.money import ZERO, Money
 from gateway.core.ports import Record
 from gateway.core.records import Entry, Kind, Receipt
@@ -81,6 +82,8 @@ class Account:
             "segments": self._segments,
             "usage": self._usage(),
             "cost_micro_usd": spent,
+            "cost_exact": not self.attempts or self._exact(),
+            "answer_findings": _found(exchange, Direction.OUTPUT),
             "cache": exchange.headers.get("x-govgate-cache"),
             "labels": list(exchange.labels),
             "elapsed_us": exchange.elapsed // 1_000,
@@ -99,9 +102,13 @@ class Account:
         if not self.attempts:
             return ZERO
         price = exchange.model.price
-        if exchange.usage is not None and exchange.usage.exact and price is not None:
+        if self._exact() and exchange.usage is not None and price is not None:
             return price.cost(exchange.usage.input_tokens, exchange.usage.output_tokens)
         return self.held
+
+    def _exact(self) -> bool:
+        usage = self._exchange.usage
+        return usage is not None and usage.exact and self._exchange.model.price is not None
 
     def _usage(self) -> dict[str, Any] | None:
         usage = self._exchange.usage
@@ -131,20 +138,25 @@ class Account:
         return Entry(kind, facts, stored)
 
 
+def _found(exchange: Exchange, direction: Direction) -> list[dict[str, Any]]:
+    found = [finding for finding in exchange.findings if finding.direction is direction]
+    return [
+        {
+            "kind": finding.kind,
+            "label": finding.label,
+            "where": finding.where,
+            "start": finding.start,
+            "end": finding.end,
+            "score_milli": round(finding.score * 1_000),
+        }
+        for finding in found[:MOST_FINDINGS]
+    ]
+
+
 def _decided(exchange: Exchange) -> dict[str, Any]:
     """What was found and decided, for a header: labels, places and scores, never text."""
     facts: dict[str, Any] = {
-        "findings": [
-            {
-                "kind": finding.kind,
-                "label": finding.label,
-                "where": finding.where,
-                "start": finding.start,
-                "end": finding.end,
-                "score_milli": round(finding.score * 1_000),
-            }
-            for finding in exchange.findings[:MOST_FINDINGS]
-        ],
+        "findings": _found(exchange, Direction.INPUT),
         "findings_count": len(exchange.findings),
         "unavailable": list(exchange.unavailable),
     }

@@ -110,9 +110,12 @@ def all_tools(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(request.get("tools") or ()), *(request.get("functions") or ())]
 
 
-def tool_name(tool: dict[str, Any]) -> str:
-    """The name of a tool; its type where it has none (a provider's built-in tool)."""
-    inside = tool.get("function") or tool.get("custom") or tool
+def tool_name(tool: Any) -> str:
+    """The name of a tool, or of the tool that a choice names; its type where it has none."""
+    if not isinstance(tool, dict):
+        return str(tool)
+    forms = [tool[form] for form in ("function", "custom") if isinstance(tool.get(form), dict)]
+    inside = forms[0] if forms else tool
     return str(inside.get("name") or tool.get("type"))
 
 

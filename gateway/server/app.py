@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 from litestar import Litestar, MediaType, Request, Response, asgi, get
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
+from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from gateway.core.dialect import Dialect
-from gateway.core.errors import Code, Denied
+from gateway.core.errors import Code, Denied, GatewayError
 from gateway.core.ids import new_id
 from gateway.dialects.openai_shape import error_body
 from gateway.server.data_plane import DataPlane
@@ -53,14 +54,17 @@ def build_app(
 
         return endpoint
 
-    @asgi(
-        ["/v1/models", "/v1/models/{model:path}"],
-        opt={"posture": Posture.CONTROL},
-        copy_scope=False,
-    )
-    async def list_models(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == ScopeType.HTTP:
-            await models(scope, receive, send)
+    @get("/v1/models", opt={"posture": Posture.CONTROL})
+    async def list_models(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
+        """The models that the key may use."""
+        return _answer(await models.listed(request.headers))
+
+    @get("/v1/models/{model:path}", opt={"posture": Posture.CONTROL})
+    async def one_model(
+        request: Request[Any, Any, Any], model: FromPath[str]
+    ) -> Response[dict[str, Any]]:
+        """One model."""
+        return _answer(await models.one(request.headers, model.lstrip("/")))
 
     @get("/livez", opt={"posture": Posture.HEALTH}, media_type=MediaType.TEXT, sync_to_thread=False)
     def livez() -> str:
@@ -78,12 +82,17 @@ def build_app(
         [
             *(governed(path, dialect) for path, dialect in dialects.items()),
             list_models,
+            one_model,
             livez,
             readyz,
         ],
         lifespan=[lifespan] if lifespan else [],
         openapi_config=None,
-        exception_handlers={HTTPException: _no_route, Exception: _broken},
+        exception_handlers={
+            GatewayError: _said_no,
+            HTTPException: _no_route,
+            Exception: _broken,
+        },
         logging_config=None,
     )
 
@@ -106,12 +115,22 @@ def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response
     return _refused(Denied(Code.INVALID_REQUEST, "The request cannot be read."))
 
 
+def _said_no(request: Request[Any, Any, Any], error: GatewayError) -> Response[dict[str, Any]]:
+    return _refused(error)
+
+
 def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     log.error("%s failed: %s", request.url.path, type(error).__name__)
     return _refused(INTERNAL)
 
 
-def _refused(error: Any) -> Response[dict[str, Any]]:
+def _refused(error: GatewayError) -> Response[dict[str, Any]]:
+    return _answer(error_body(error, {}), status_of(error), headers_of(error))
+
+
+def _answer(
+    body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response[dict[str, Any]]:
     request_id = new_id("req")
-    headers = {"x-request-id": request_id, "request-id": request_id, **headers_of(error)}
-    return Response(error_body(error, {}), status_code=status_of(error), headers=headers)
+    told = {"x-request-id": request_id, "request-id": request_id, **(headers or {})}
+    return Response(body, status_code=status, headers=told)

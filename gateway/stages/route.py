@@ -57,19 +57,23 @@ class Route:
         raise UpstreamError(Code.UPSTREAM_UNAVAILABLE, "No attempt was allowed.")
 
     async def _open(self, exchange: Exchange) -> None:
-        """Record the attempt and hold the most it can cost, cut down to what fits."""
-        if exchange.principal.budget_id is None:
-            await self._attempt(exchange, ZERO)
-            return
+        """Record the attempt and hold the most it can cost, cut down to what fits.
+
+        Without a budget nothing is held back; the bound is recorded where a price is known.
+        """
         price = exchange.model.price
+        limit = exchange.dialect.output_limit(exchange.request) or self._most_output(exchange)
+        if exchange.principal.budget_id is None:
+            await self._attempt(exchange, self._most(exchange, price, limit) if price else ZERO)
+            return
         if price is None:
             raise Denied(
                 Code.MODEL_NOT_PRICED,
                 f"This key has a budget, and no price is known for {exchange.model.id!r}.",
                 param="model",
             )
-        limit = exchange.dialect.output_limit(exchange.request) or self._most_output(exchange)
         exchange.dialect.limit_output(exchange.request, limit)
+        _bounded(exchange)
         most = self._most(exchange, price, limit)
         try:
             await self._attempt(exchange, most)
@@ -100,17 +104,22 @@ class Route:
 
     def _most(self, exchange: Exchange, price: Price, limit: int) -> Money:
         """A true upper bound: no token is shorter than a byte of the body."""
-        read = len(_body(exchange))
-        for finding in exchange.findings:
-            if finding.kind == "opaque":
-                if finding.label not in OPAQUE_TOKENS:
-                    raise Denied(
-                        Code.MODEL_NOT_PRICED,
-                        "This key has a budget, and the cost of a file has no upper bound.",
-                        param="messages",
-                    )
-                read += OPAQUE_TOKENS[finding.label]
+        read = len(_body(exchange)) + sum(
+            OPAQUE_TOKENS.get(finding.label, 0)
+            for finding in exchange.findings
+            if finding.kind == "opaque"
+        )
         return price.cost(read, limit * exchange.dialect.choices(exchange.request))
+
+
+def _bounded(exchange: Exchange) -> None:
+    """Refuse what has no upper bound."""
+    if any(f.kind == "opaque" and f.label not in OPAQUE_TOKENS for f in exchange.findings):
+        raise Denied(
+            Code.MODEL_NOT_PRICED,
+            "This key has a budget, and the cost of a file has no upper bound.",
+            param="messages",
+        )
 
 
 def _body(exchange: Exchange) -> bytes:

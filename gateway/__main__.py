@@ -1,0 +1,5 @@
+"""`python -m gateway` is `govgate`."""
+
+from gateway.cli import main
+
+main()

@@ -1,0 +1,122 @@
+"""Connections to the database: safe settings, and what its errors mean.
+
+SQLite runs in WAL mode with `synchronous=FULL`, so that a commit survives a power cut. Of
+PostgreSQL the same is demanded: `fsync` and `full_page_writes` on, `synchronous_commit` not
+weaker than `on` promises.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from gateway.core.errors import Code, Unavailable
+
+_PG_DISK_FULL = "53100"
+_STRONG_COMMITS = ("on", "remote_write", "remote_apply")
+RETRY_AFTER = 1.0
+"""Seconds after which a caller may try again, when the database was away."""
+
+
+class UnsafeDatabase(RuntimeError):
+    """The database would lose what it has confirmed, or is of a kind we do not know."""
+
+
+def open_engine(url: str, patience: float = 2.0) -> Engine:
+    """An engine for `sqlite:///file` or `postgresql://…`.
+
+    `patience` is how long to wait for a lock or a connection, in seconds. A SQLite file is
+    not made here: `migrate` does that. Raises `UnsafeDatabase` for any other database; on
+    connecting, also for settings that do not keep what was committed.
+    """
+    target = make_url(url)
+    match target.get_backend_name():
+        case "sqlite":
+            return _sqlite(target, patience)
+        case "postgresql":
+            return _postgresql(target.set(drivername="postgresql+psycopg"), patience)
+        case other:
+            raise UnsafeDatabase(f"records are kept in SQLite or PostgreSQL, not in {other}")
+
+
+def for_writing(engine: Engine) -> Engine:
+    """`engine`, with transactions that take SQLite's write lock when they begin."""
+    return engine.execution_options(writes=True)
+
+
+def _sqlite(target: URL, patience: float) -> Engine:
+    if target.database in (None, "", ":memory:"):
+        raise UnsafeDatabase("records need a database file, not one in memory")
+    engine = create_engine(
+        target, hide_parameters=True, connect_args={"isolation_level": None, "timeout": patience}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(target: URL, patience: float) -> Engine:
+    milliseconds = int(patience * 1_000)
+    engine = create_engine(
+        target,
+        hide_parameters=True,
+        paramstyle="format",
+        connect_args={
+            "connect_timeout": max(2, round(patience)),
+            "tcp_user_timeout": 2 * milliseconds,
+            "keepalives_idle": 5,
+            "options": f"-c lock_timeout={milliseconds} -c statement_timeout={5 * milliseconds}",
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def check(connection: Any, _: object) -> None:
+        connection.autocommit = True
+        settings = {
+            name: connection.execute(f"SHOW {name}").fetchone()[0]
+            for name in ("fsync", "full_page_writes", "synchronous_commit")
+        }
+        connection.autocommit = False
+        weak = [name for name in ("fsync", "full_page_writes") if settings[name] != "on"]
+        if settings["synchronous_commit"] not in _STRONG_COMMITS:
+            weak.append("synchronous_commit")
+        if weak:
+            said = ", ".join(f"{name}={settings[name]}" for name in weak)
+            raise UnsafeDatabase(f"PostgreSQL runs with {said}: it may lose committed records")
+
+    return engine
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """What a caller is told when the database said `error`."""
+    if _storage_full(error):
+        return Unavailable(
+            Code.AUDIT_STORAGE_FULL, "The record's storage is full.", retry_after=RETRY_AFTER
+        )
+    return Unavailable(
+        Code.AUDIT_UNAVAILABLE, "The record cannot be written now.", retry_after=RETRY_AFTER
+    )
+
+
+def _storage_full(error: BaseException) -> bool:
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, sqlite3.Error):
+        return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return getattr(original, "sqlstate", None) == _PG_DISK_FULL
+
+
+def is_poison(error: BaseException) -> bool:
+    """Whether `error` is about the rows, so that other rows would have gone in."""
+    return isinstance(error, IntegrityError | DataError)

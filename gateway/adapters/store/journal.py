@@ -1,0 +1,190 @@
+"""The journal over SQL: what stages call, on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from gateway.adapters.store.batch import Item, Place, Result
+from gateway.adapters.store.engine import open_engine, unavailable
+from gateway.adapters.store.page import Staged, Subject
+from gateway.adapters.store.sealing import Vault
+from gateway.adapters.store.writer import Writer
+from gateway.core.errors import Code, Unavailable
+from gateway.core.ids import new_id
+from gateway.core.money import ZERO, Money
+from gateway.core.principal import Principal
+from gateway.core.records import Entry, Receipt
+
+_ENTRY_BYTES = 2_048
+"""What an entry takes in the queue besides its parts, roughly."""
+
+
+class SqlJournal:
+    """Implements `Journal` over SQLite or PostgreSQL.
+
+    `url` is a migrated database. `lease` is for how many seconds this process is taken to be
+    alive without a sign; `patience` how many to wait for the database; `most_queued` how
+    many bytes may wait to be written before calls are refused.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        vault: Vault,
+        *,
+        lease: float = 10.0,
+        patience: float = 2.0,
+        most_queued: int = 64 * 1024 * 1024,
+    ) -> None:
+        self.engine = open_engine(url, patience)
+        self._writer = Writer(self.engine, vault, timedelta(seconds=lease), self._deliver)
+        self._most_waiting = 2 * patience + 1.0
+        self._most_queued = most_queued
+        self._queued = 0
+        self._waiting: dict[Item, None] = {}
+        self._fresh: list[Item] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._serving = False
+        self._watch: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Connect, and close as `lost` what dead processes left open.
+
+        Raises SQLAlchemy's errors, `UnsafeDatabase`, `WrongKeyring`, and `RuntimeError` for
+        a database that is not migrated.
+        """
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._writer.start)
+        self._serving = True
+        self._look_after_the_waiting(self._loop)
+
+    async def stop(self) -> None:
+        """Write what is queued, and give up the lease. Later calls are refused."""
+        if not self._serving:
+            return
+        self._serving = False
+        if self._fresh:
+            self._hand_over()
+        if self._watch is not None:
+            self._watch.cancel()
+        await asyncio.to_thread(self._writer.stop)
+
+    @property
+    def ready(self) -> bool:
+        """Whether records can be written now, as far as is known."""
+        return self._serving and self._writer.away is None
+
+    def begin(self, exchange_id: str, principal: Principal, opened: Entry) -> SqlRecord:
+        subject = Subject.of(exchange_id, principal)
+        return SqlRecord(self, Place(subject, principal.budget_id, _staged(opened)))
+
+    def remaining(self, budget_id: str) -> tuple[Money, Money] | None:
+        seen = self._writer.seen.get(budget_id)
+        if seen is None:
+            self._writer.wanted.add(budget_id)
+        return seen
+
+    async def recover(self) -> int:
+        """Close as `lost` what dead processes left open, now; the number of exchanges."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+
+        def work() -> None:
+            try:
+                count = self._writer.recover()
+            except Exception as error:  # noqa: BLE001 - told to whoever waits
+                loop.call_soon_threadsafe(done.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(done.set_result, count)
+
+        self._writer.put(work)
+        return await done
+
+    async def write(self, place: Place, staged: Staged, hold: int, spent: int | None) -> Receipt:
+        """Queue an item for the next commit and wait until that is durable.
+
+        Refused at once while the queue is full or the database away, except what closes an
+        exchange that is in the queue or the ledger. Raises `OverBudget`, `Unavailable`.
+        """
+        loop = self._loop
+        if loop is None or not self._serving:
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, "The ledger is closed.")
+        if spent is None or not place.queued:
+            if self._writer.away is not None:
+                raise unavailable(self._writer.away)
+            if self._queued > self._most_queued:
+                raise Unavailable(Code.OVERLOADED, "Too much waits to be written.", retry_after=1.0)
+        size = _size(staged.entry) + _size(place.opened.entry)
+        future: asyncio.Future[Receipt] = loop.create_future()
+        item = Item(place, staged, hold, spent, size, time.monotonic(), future)
+        place.queued = True
+        self._waiting[item] = None
+        self._queued += size
+        if not self._fresh:
+            loop.call_soon(self._hand_over)
+        self._fresh.append(item)
+        return await future
+
+    def _hand_over(self) -> None:
+        """Give the writer what this turn of the loop has queued, at once: waking its thread
+        for each item would cost more than writing them."""
+        self._writer.put(self._fresh)
+        self._fresh = []
+
+    def _deliver(self, results: Sequence[Result]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._resolve, results)
+
+    def _resolve(self, results: Sequence[Result]) -> None:
+        for item, result in results:
+            del self._waiting[item]
+            self._queued -= item.size
+            if item.future.done():
+                continue
+            if isinstance(result, Receipt):
+                item.future.set_result(result)
+            else:
+                item.future.set_exception(result)
+
+    def _look_after_the_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell those who wait too long for a database that neither answers nor fails."""
+        overdue = time.monotonic() - self._most_waiting
+        for item in self._waiting:
+            if item.since > overdue:
+                break
+            if not item.future.done():
+                item.future.set_exception(unavailable(TimeoutError()))
+        self._watch = loop.call_later(1.0, self._look_after_the_waiting, loop)
+
+
+class SqlRecord:
+    """Implements `Record`. Cancelling whoever waits for an entry does not take it back."""
+
+    def __init__(self, journal: SqlJournal, place: Place) -> None:
+        self._journal = journal
+        self._place = place
+
+    @property
+    def opened(self) -> Receipt | None:
+        return self._place.standing.opened
+
+    async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
+        if hold < 0:
+            raise ValueError("a hold is never negative")
+        return await self._journal.write(self._place, _staged(entry), hold, None)
+
+    async def close(self, entry: Entry, spent: Money) -> Receipt:
+        if spent < 0:
+            raise ValueError("what was spent is never negative")
+        return await self._journal.write(self._place, _staged(entry), ZERO, spent)
+
+
+def _staged(entry: Entry) -> Staged:
+    return Staged(new_id("ent"), datetime.now(UTC), entry)
+
+
+def _size(entry: Entry) -> int:
+    return sum(map(len, entry.parts.values())) + _ENTRY_BYTES

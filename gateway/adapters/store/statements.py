@@ -1,0 +1,82 @@
+"""The hot path's statements, compiled once from the tables, and rows as plain tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.dialects import postgresql, sqlite
+
+from gateway.adapters.store.tables import (
+    AuditEntry,
+    AuditPart,
+    BudgetPost,
+    RecordKey,
+    Reservation,
+    Row,
+    table,
+)
+
+Values: TypeAlias = tuple[Any, ...]
+"""A row in the order of its table's columns; times as `Statements.time` gives them."""
+
+
+_CHUNKS = (64, 16, 4, 1)
+"""How many rows one statement inserts. A few sizes, so that each is prepared once; many rows
+to a statement, since drivers let go of the interpreter for each one they run."""
+
+
+class Statement:
+    """An insert into one table, for rows of plain values."""
+
+    def __init__(self, head: str, row: str, tail: str) -> None:
+        self._texts = {count: f"{head}{', '.join([row] * count)}{tail}" for count in _CHUNKS}
+
+    def run(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Insert `rows`, if there are any."""
+        start = 0
+        for count in _CHUNKS:
+            while len(rows) - start >= count:
+                flat = tuple(chain.from_iterable(rows[start : start + count]))
+                connection.exec_driver_sql(self._texts[count], flat)
+                start += count
+
+
+class Statements:
+    """Compiled for one database. Values go to the driver as they are."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+        self._dialect = dialect
+        self.entry = self._inserting(AuditEntry)
+        self.part = self._inserting(AuditPart)
+        self.record_key = self._inserting(RecordKey)
+        self.post = self._inserting(BudgetPost)
+        self.reservation = self._inserting(Reservation, or_update="exchange_id")
+        self.time: Callable[[datetime], Any] = (
+            _aware if dialect.name == "postgresql" else _sqlite_text
+        )
+
+    def _inserting(self, model: type[Row], or_update: str | None = None) -> Statement:
+        columns = table(model).columns
+        statement = self._insert(table(model)).values({column.name: None for column in columns})
+        if or_update is not None:
+            new = {name: statement.excluded[name] for name in columns.keys() if name != or_update}  # noqa: SIM118
+            statement = statement.on_conflict_do_update(index_elements=[or_update], set_=new)
+        compiled = statement.compile(dialect=self._dialect)
+        if tuple(getattr(compiled, "positiontup", None) or ()) != tuple(columns.keys()):
+            raise AssertionError(f"values would not be in the order of {model.__tablename__}")
+        head, values, row_and_tail = str(compiled).partition(" VALUES ")
+        row, conflict, tail = row_and_tail.partition(" ON CONFLICT ")
+        return Statement(head + values, row, conflict + tail)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment
+
+
+def _sqlite_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]

@@ -1,0 +1,226 @@
+"""`govgate`: serve, see a tour, look after the database and the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
+from gateway.core.money import Money, usd
+from gateway.core.principal import Limits
+from gateway.settings import Settings, load
+
+T = TypeVar("T")
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="govgate")
+def main() -> None:
+    """A governance and audit gateway for AI traffic."""
+
+
+def settings() -> Settings:
+    """The settings of the environment, or an end with their errors in plain words."""
+    try:
+        return load()
+    except ValidationError as error:
+        for problem in error.errors():
+            place = "__".join(str(part) for part in problem["loc"]).upper()
+            click.echo(f"GOVGATE_{place}: {problem['msg']}" if place else problem["msg"], err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--host", help="Where to listen; the default is GOVGATE_SERVER__HOST.")
+@click.option("--port", type=int, help="The port; the default is GOVGATE_SERVER__PORT.")
+def serve(host: str | None, port: int | None) -> None:
+    """Bring the database up to date, then serve."""
+    from gateway.running import serve as run
+
+    told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    known = settings()
+    run(known.model_copy(update={"server": known.server.model_copy(update=told)}))
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="End after the tour.")
+def demo(once: bool) -> None:
+    """Serve, show five exchanges and their records, then go on serving."""
+    from gateway.running import demo as run
+
+    run(settings(), once=once)
+
+
+@main.command()
+def migrate() -> None:
+    """Create the database, or bring it up to date."""
+    from gateway.adapters.store.migrate import migrate as bring
+
+    known = settings()
+    bring(known.database_url)
+    click.echo(f"up to date: {_without_password(known.database_url)}")
+
+
+@main.command()
+def doctor() -> None:
+    """Look at every part a served exchange needs; exit code 1 when one is not ready."""
+    from gateway.running import examine
+
+    states = asyncio.run(examine(settings()))
+    for name, state in states.items():
+        click.echo(f"{name:<10} {state}")
+    if any(state != "ok" for state in states.values()):
+        sys.exit(1)
+
+
+@main.group()
+def keys() -> None:
+    """API keys of applications."""
+
+
+def _duration(context: click.Context, option: click.Parameter, value: str | None
+              ) -> timedelta | None:  # fmt: skip
+    if value is None:
+        return None
+    if value[-1:] not in _UNITS or not value[:-1].isdigit():
+        raise click.BadParameter("give a number and s, m, h or d, such as 30d")
+    return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+
+
+def _money(context: click.Context, option: click.Parameter, value: str | None) -> Money | None:
+    try:
+        return None if value is None else usd(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@keys.command("create")
+@click.option("--app", required=True, help="The application's name.")
+@click.option("--team", default="default", show_default=True)
+@click.option("--org", default="default", show_default=True)
+@click.option("--model", "models", multiple=True, help="A model it may use; a glob. Repeatable.")
+@click.option("--scope", "scopes", multiple=True, help="An action it may call; a glob.")
+@click.option("--tag", "tags", multiple=True, help="A tag that policies may speak of.")
+@click.option("--requests", type=click.IntRange(1), help="Requests a minute.")
+@click.option("--tokens", type=click.IntRange(1), help="Tokens a minute.")
+@click.option("--budget", callback=_money, help="Dollars it may spend in all, such as 5.00.")
+@click.option("--expires", callback=_duration, help="When it ends: 30d, 12h …")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def create(app: str, team: str, org: str, models: tuple[str, ...], scopes: tuple[str, ...],
+           tags: tuple[str, ...], requests: int | None, tokens: int | None, budget: Money | None,
+           expires: timedelta | None, as_json: bool) -> None:  # fmt: skip
+    """Make a key. It is shown once, now."""
+    limits = Limits(requests, tokens)
+    key = NewKey(
+        org=org,
+        team=team,
+        app=app,
+        env=settings().env,
+        scopes=scopes or ("*",),
+        models=models or ("*",),
+        tags=tags,
+        limits=limits,
+        budget=budget,
+        expires_at=None if expires is None else datetime.now(UTC) + expires,
+    )
+    text, principal = _with_keys(lambda keys: keys.create(key))
+    _show_new(text, principal.key_id, as_json)
+
+
+@keys.command("list")
+@click.option("--org", default="default", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(org: str, as_json: bool) -> None:
+    """Every key of an organisation, and its state. Secrets are not kept."""
+    rows = [_row(state) for state in _with_keys(lambda keys: keys.list(org))]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        owner = f"{row['org']}/{row['team']}/{row['app']}"
+        click.echo(f"{row['id']:<10} {row['state']:<8} {owner:<40} {row['created']}")
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+def revoke(key_id: str) -> None:
+    """End a key. Running gateways refuse it within a second."""
+    if not _with_keys(lambda keys: keys.revoke(key_id)):
+        click.echo(f"there is no valid key {key_id}", err=True)
+        sys.exit(1)
+    click.echo(f"revoked: {key_id}")
+
+
+@keys.command("rotate")
+@click.argument("key_id")
+@click.option("--grace", callback=_duration, default="0s", show_default=True,
+              help="How long the old secret stays valid.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def rotate(key_id: str, grace: timedelta, as_json: bool) -> None:
+    """Give a key a new secret, shown once, now."""
+    text = _with_keys(lambda keys: keys.rotate(key_id, grace))
+    if text is None:
+        click.echo(f"there is no valid key {key_id}", err=True)
+        sys.exit(1)
+    _show_new(text, key_id, as_json)
+
+
+def _with_keys(work: Callable[[SqlKeys], Awaitable[T]]) -> T:
+    """Do `work` over the database of the settings, which is brought up to date first."""
+    from gateway.adapters.store.migrate import migrate as bring
+    from gateway.wiring import open_keyring
+
+    known = settings()
+    bring(known.database_url)
+    pepper = open_keyring(known).pepper
+
+    async def run() -> T:
+        keys = SqlKeys(known.database_url, pepper)
+        try:
+            return await work(keys)
+        finally:
+            await keys.stop()
+
+    return asyncio.run(run())
+
+
+def _row(state: KeyState) -> dict[str, Any]:
+    who = state.principal
+    now = datetime.now(UTC)
+    expired = state.expires_at is not None and state.expires_at <= now
+    return {
+        "id": who.key_id,
+        "state": "revoked" if state.revoked_at else "expired" if expired else "valid",
+        "org": who.org,
+        "team": who.team,
+        "app": who.app,
+        "env": state.env,
+        "scopes": list(who.scopes),
+        "models": list(who.models),
+        "tags": list(who.tags),
+        "budget_id": who.budget_id,
+        "created": state.created_at.isoformat(timespec="seconds"),
+        "expires": state.expires_at and state.expires_at.isoformat(timespec="seconds"),
+    }
+
+
+def _show_new(text: str, key_id: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"id": key_id, "key": text}))
+        return
+    click.echo(f"{text}\n\nThis is the only time it is shown. Its id is {key_id}.")
+
+
+def _without_password(url: str) -> str:
+    from sqlalchemy import make_url
+
+    return make_url(url).render_as_string(hide_password=True)

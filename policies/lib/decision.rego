@@ -1,0 +1,145 @@
+# The one question the gateway asks is data.govgate.decision.
+#
+# A pack is data: its rules, keyed by kind and id, stand at data.pack.rules, its exceptions at
+# data.pack.exceptions. Each kind of rule adds to `hits`, in a file of its own; what a hit
+# amounts to is settled here. Deny wins, then review, then obligations, then allow; what no
+# model_access rule admits is denied.
+package govgate
+
+# The decision, and the revision of the pack that it was made with: one answer, so that a
+# server cannot change its pack in between.
+answer := {"revision": data.pack.revision, "decision": decision}
+
+default decision := {
+	"effect": "deny",
+	"reasons": [{
+		"rule": "default",
+		"code": "policy_undefined",
+		"message": {
+			"en": "The policy came to no decision.",
+			"fr": "La politique n'a rendu aucune décision.",
+		},
+		"severity": "high",
+		"facts": {},
+	}],
+	"obligations": [],
+	"observed": [],
+	"overridden": [],
+}
+
+decision := {
+	"effect": "deny",
+	"reasons": [{
+		"rule": "default",
+		"code": "question_malformed",
+		"message": {
+			"en": "The policy was asked in a form that it does not know.",
+			"fr": "La question posée à la politique n'a pas la forme attendue.",
+		},
+		"severity": "high",
+		"facts": {},
+	}],
+	"obligations": [],
+	"observed": [],
+	"overridden": [],
+} if {
+	not well_formed
+}
+
+decision := {
+	"effect": effect,
+	"reasons": reasons[effect],
+	"obligations": obligations[effect],
+	"observed": [{"rule": id, "would": hits[id].would} | some id in sort(observed)],
+	"overridden": sort([o | some o in overridden]),
+} if {
+	well_formed
+}
+
+default effect := "deny"
+
+effect := "review" if {
+	count(denials) == 0
+	count(held) > 0
+}
+
+effect := "allow" if {
+	count(denials) == 0
+	count(held) == 0
+}
+
+# Everything that says no, by the id of its rule.
+denials[id] := reason(id) if {
+	some id in enforced
+	hits[id].would == "deny"
+}
+
+# A model that no rule admits.
+denials["default.model"] := {
+	"rule": "default.model",
+	"code": "model_not_admitted",
+	"message": {
+		"en": "No rule admits this model for this caller.",
+		"fr": "Aucune règle n'admet ce modèle pour cet appelant.",
+	},
+	"severity": "medium",
+	"facts": {"model": input.resource.id},
+} if {
+	count(admitting) == 0
+}
+
+# An inspector that could not be asked, and that no rule speaks of.
+denials["default.unavailable"] := {
+	"rule": "default.unavailable",
+	"code": "inspection_unavailable",
+	"message": {
+		"en": "The request could not be inspected.",
+		"fr": "La requête n'a pas pu être inspectée.",
+	},
+	"severity": "high",
+	"facts": {"inspectors": sort(unspoken)},
+} if {
+	count(unspoken) > 0
+}
+
+# An approval is a fact of the question that lifts a review, never a way around a denial.
+held contains id if {
+	not approved
+	some id in enforced
+	hits[id].would == "review"
+}
+
+approved if input.context.review.state == "approved"
+
+# The most severe reason comes first: its message is the one that people read.
+severities := ["critical", "high", "medium", "low"]
+
+reasons["deny"] := [denials[id] |
+	some severity in severities
+	some id in sort(object.keys(denials))
+	denials[id].severity == severity
+]
+
+reasons["review"] := ranked(held)
+
+reasons["allow"] := ranked(enforced)
+
+ranked(ids) := [reason(id) |
+	some severity in severities
+	some id in sort(ids)
+	hits[id].rule.severity == severity
+]
+
+obligations["deny"] := []
+
+obligations["review"] := []
+
+obligations["allow"] := duties
+
+reason(id) := {
+	"rule": id,
+	"code": hits[id].rule.code,
+	"message": hits[id].rule.message,
+	"severity": hits[id].rule.severity,
+	"facts": hits[id].facts,
+}
