@@ -10,7 +10,6 @@ import click
 import msgspec
 
 from bench import report
-from bench.commits import commit_ms
 from bench.profiling import profile
 from bench.results import Results, command_line, machine
 from bench.rounds import QUICK, Failed, Plan, Upstream, measure, upstream
@@ -60,7 +59,7 @@ def _chosen(names: str) -> list[Subject]:
 
 
 def _measure_all(subjects: list[Subject], plan: Plan) -> Results:
-    results = Results(machine(command_line()), plan, {}, [], {})
+    results = Results(machine(command_line()), plan, {}, {})
     for subject in subjects:
         if reason := subject.missing():
             results.failures[subject.name] = reason
@@ -70,7 +69,6 @@ def _measure_all(subjects: list[Subject], plan: Plan) -> Results:
     shutil.rmtree(directory, ignore_errors=True)
     with upstream(directory / "upstream") as model:
         for turn in range(plan.rounds):
-            results.commits.append(commit_ms(directory))
             # Each round begins with another subject, so that no one always goes first.
             for at in range(len(running)):
                 subject = running[(turn + at) % len(running)]

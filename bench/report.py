@@ -46,7 +46,7 @@ def _setting(results: Results) -> str:
         f"Medians of {plan.rounds} interleaved rounds, one gateway process, upstream and load "
         "generator in processes of their own on the same machine; 1 KB prompt, 0.6 KB answer. "
         "Only ratios carry over to another machine. "
-        f"A durable commit on this disk takes {results.commit:.2f} ms; a governed exchange "
+        f"A durable commit on this disk took {_number(results.commit)} ms; a governed exchange "
         f"waits for {COMMITS}, and the figures below include them. "
         "[README.md](README.md) says what each column means."
     )

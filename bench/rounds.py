@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from bench import ledger, workload
+from bench.commits import commit_ms
 from bench.figures import percentile
 from bench.jobs import Answers, Job, Streamed, Streams, Whole
 from bench.process import Program, free_port
@@ -82,6 +83,8 @@ class Sample(msgspec.Struct, frozen=True):
     rss_mb: float | None = None
     start_seconds: float | None = None
     """From starting the process to its first answer."""
+    commit: float | None = None
+    """The disk's own durable commit, beside the latency at low load, of what records."""
 
 
 @dataclass
@@ -190,6 +193,7 @@ def _figures(
     done: list[Answers | Streamed] = []
     done.append(caller.whole(plan.connections, plan.warm_up, plan.seconds))
     alone = caller.whole(1, plan.alone, plan.seconds)
+    commit = commit_ms(program.log.parent) if program and subject.records else None
     before = _cpu(program)
     loaded = caller.whole(plan.connections, plan.requests, plan.seconds)
     cpu = _cpu(program) - before
@@ -219,6 +223,7 @@ def _figures(
         cpu=each * 1e3 if program else None,
         event_cpu=(stream_cpu / plan.streams - each) / plan.events * 1e3 if program else None,
         rss_mb=program.rss_mb() if program else None,
+        commit=commit,
     )
     return sample, answers
 

@@ -147,6 +147,7 @@ def _server(gateway: Gateway, settings: Settings) -> uvicorn.Server:
             lifespan="on",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             date_header=True,
             log_config=None,
             timeout_keep_alive=75,

@@ -35,6 +35,9 @@ class Database(_Section):
     url: str | None = None
     """A SQLAlchemy URL: `sqlite:///…` or `postgresql+psycopg://…`. By default a SQLite file in
     the data directory."""
+    lease_seconds: Annotated[float, Field(ge=1)] = 10.0
+    """For how long a gateway that gives no sign is taken to be alive. What it left open is
+    closed as `lost` after that."""
 
 
 class Engine(StrEnum):

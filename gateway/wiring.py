@@ -94,7 +94,7 @@ def build(settings: Settings) -> Gateway:
     gateway = Gateway(
         pack=pack,
         policy=_policy(settings, pack, closing),
-        journal=SqlJournal(url, keyring),
+        journal=SqlJournal(url, keyring, lease=settings.database.lease_seconds),
         keys=SqlKeys(url, keyring.pepper),
         records=SqlRecords(url, keyring),
         closing=closing,

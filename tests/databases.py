@@ -36,6 +36,7 @@ class Cluster:
     """A private PostgreSQL on a unix socket, with `fsync` on. For one test session."""
 
     TEMPLATE = "migrated"
+    EMPTY = "template0"
 
     def __init__(self, bin: Path) -> None:
         self._bin = bin
@@ -53,10 +54,10 @@ class Cluster:
         """How to connect to a database of this cluster."""
         return f"postgresql://postgres@/{database}?host={self._folder}"
 
-    def create(self) -> str:
-        """A migrated database of its own; its URL."""
+    def create(self, template: str = TEMPLATE) -> str:
+        """A database of its own, migrated unless it is made from `EMPTY`; its URL."""
         name = f"t{uuid4().hex}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {self.TEMPLATE}")
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def start(self, *settings: str) -> None:

@@ -57,6 +57,7 @@ def decided(request: Mapping[str, Any], verdict: Verdict | None = None) -> Excha
     exchange = exchange_of(request)
     exchange.received = orjson.dumps(request)
     exchange.request = copy.deepcopy(dict(request))
+    exchange.slots = CHAT.slots(exchange.request)
     exchange.principal = SOMEBODY
     exchange.model = MODEL
     exchange.decision = Decision("dec_1", "sha256:1", verdict or allowing())

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ from typing import Any
 import pytest
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.packs import load_pack
 from gateway.adapters.store.records import SqlRecords, StoredEntry
+from gateway.settings import baseline_pack
+from tests.contracts.policy_server import PolicyServer, opa_binary
+from tests.databases import Cluster
 
 ROOT = Path(__file__).parent.parent
 STARTING = 30.0  # seconds; a bound for a broken start, not a measure
@@ -91,6 +96,10 @@ class House:
     upstream: Upstream | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
+    prefix: tuple[str, ...] = ()
+    """What the gateway's commands are run by, such as `nsenter`."""
+    output: Path | None = None
+    """Where the server's output goes; None is that of the tests."""
     _keys: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -100,18 +109,23 @@ class House:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A `govgate` command on this gateway's settings."""
         return subprocess.run(
-            [sys.executable, "-m", "gateway", *arguments],
+            [*self.prefix, sys.executable, "-m", "gateway", *arguments],
             cwd=ROOT, env=self.env, capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
 
     def start(self) -> None:
         """Serve, on a port of its own; return once it is ready."""
+        process = self.launch()
+        wait_for(f"http://127.0.0.1:{self.port}/readyz", process)
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Begin to serve; the process, which is not ready yet."""
         self.port = self.port or free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "serve", "--port", str(self.port)],
-            cwd=ROOT, env=self.env,
-        )  # fmt: skip
-        wait_for(f"http://127.0.0.1:{self.port}/readyz", self.process)
+        command = [*self.prefix, sys.executable, "-m", "gateway", "serve", "--port", str(self.port)]
+        with ExitStack() as files:
+            to = None if self.output is None else files.enter_context(self.output.open("ab"))
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=to, stderr=to)
+        return self.process
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         if self.process is not None:
@@ -167,6 +181,12 @@ def embedded(folder: Path, **more: str) -> House:
     return House(folder, url, settings_of(folder, url, **more))
 
 
+def production(folder: Path, database_url: str, opa_url: str, **more: str) -> House:
+    """A gateway on PostgreSQL and an OPA server, not started."""
+    asking = {"GOVGATE_POLICY__ENGINE": "opa", "GOVGATE_POLICY__OPA_URL": opa_url}
+    return House(folder, database_url, settings_of(folder, database_url, **asking, **more))
+
+
 def behind(upstream: Upstream) -> Mapping[str, str]:
     """The settings that put `upstream` behind a gateway."""
     return {
@@ -174,6 +194,13 @@ def behind(upstream: Upstream) -> Mapping[str, str]:
         "GOVGATE_UPSTREAM__BASE_URL": upstream.base_url,
         "GOVGATE_UPSTREAM__API_KEY": "sk-upstream",
     }
+
+
+MODEL = "model-x"
+"""A model of `upstream` that has a price."""
+DOLLARS = ("1.00", "2.00")
+"""What it costs for a million tokens, read and said."""
+PRICED = {"GOVGATE_PRICES__OVERRIDES": json.dumps({MODEL: DOLLARS})}
 
 
 @pytest.fixture(scope="session")
@@ -201,3 +228,45 @@ def plain_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house.start()
     yield house
     house.stop()
+
+
+@pytest.fixture(scope="session")
+def baseline_server() -> Iterator[PolicyServer]:
+    """A real OPA server with the baseline pack."""
+    server = PolicyServer(opa_binary())
+    server.publish_pack(load_pack(baseline_pack()).data)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_house(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[House]:
+    """A running gateway of the embedded column, with a price for `MODEL` of `upstream`."""
+    house = embedded(tmp_path_factory.mktemp("embedded"), **behind(upstream), **PRICED)
+    house.upstream = upstream
+    house.start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture(scope="session")
+def production_house(
+    tmp_path_factory: pytest.TempPathFactory,
+    cluster: Cluster,
+    baseline_server: PolicyServer,
+    upstream: Upstream,
+) -> Iterator[House]:
+    """The same in the production column: PostgreSQL, and a real OPA server."""
+    folder = tmp_path_factory.mktemp("production")
+    house = production(folder, cluster.create(), baseline_server.url, **behind(upstream), **PRICED)
+    house.upstream = upstream
+    house.start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture(params=["embedded", "production"])
+def column(request: pytest.FixtureRequest) -> House:
+    """A running gateway; the test runs once in each column."""
+    house: House = request.getfixturevalue(f"{request.param}_house")
+    return house

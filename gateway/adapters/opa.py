@@ -8,11 +8,13 @@ made with, so that a server with another pack is noticed at the very question.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 from opa_client.opa_async import AsyncOpaClient  # type: ignore[import-untyped]
 
 from gateway.core.errors import Code, Unavailable
@@ -39,7 +41,7 @@ class OpaServerPolicy:
     ) -> None:
         host, port, secure = _address(url)
         self._revision = revision
-        self._session = AsyncOpaClient(
+        self._session = _Client(
             host=host, port=port, ssl=secure, token=token, retries=0, timeout=timeout
         )
         self._client: AsyncOpaClient | None = None
@@ -71,8 +73,10 @@ class OpaServerPolicy:
 
     async def _ask(self, question: Question) -> Mapping[str, Any]:
         try:
+            # The client would send what is no JSON: NaN, and halves of characters.
+            asked = orjson.loads(orjson.dumps(question))
             client = self._client or await self._opened()
-            answer = await client.query_rule(dict(question), _PACKAGE, _RULE)
+            answer = await client.query_rule(asked, _PACKAGE, _RULE)
         except aiohttp.ClientResponseError as error:
             _refused(error)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
@@ -88,6 +92,21 @@ class OpaServerPolicy:
             if self._client is None:
                 self._client = await self._session.__aenter__()
             return self._client
+
+
+class _Client(AsyncOpaClient):  # type: ignore[misc]
+    """Follows no redirect and reads nothing but a 200: an OPA server answers nothing else."""
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, url: str, **more: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        async with super()._request(method, url, allow_redirects=False, **more) as response:
+            if response.status != 200:
+                raise aiohttp.ClientResponseError(
+                    response.request_info, response.history, status=response.status
+                )
+            yield response
 
 
 def _address(url: str) -> tuple[str, int, bool]:

@@ -41,6 +41,7 @@ ENTRYPOINT = "govgate/decision"
 _PAGE = 1 << 16
 _JSON = 0  # the format of a result, for opa_eval
 _CHUNK = 4096
+_LOADING_STEPS = 10**10
 
 _Extern = TypeVar("_Extern", Func, Memory, Global)
 
@@ -106,7 +107,7 @@ class WasmPolicy:
     def _fresh(self) -> _Instance:
         store = Store(self._engine)
         store.set_limits(memory_size=self._memory, instances=1, memories=1, tables=1)
-        store.set_fuel(self._steps)
+        store.set_fuel(_LOADING_STEPS)
         return _Instance(store, self._module, self._data)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
 from gateway.core.errors import Code, Unavailable
 from gateway.core.findings import Finding
 from gateway.core.passages import Passage
+
+if TYPE_CHECKING:
+    from presidio_analyzer import AnalyzerEngine
 
 
 @contextmanager
@@ -33,6 +38,9 @@ with _left_out("presidio_anonymizer.operators.ahds_surrogate"):
 
 _BATCH = 32
 """Spans that Presidio replaces at once: it copies the text for each one."""
+
+_LANGUAGE = "en"
+"""Presidio asks for one. Our pack recognises in every language."""
 
 Recognise = Callable[[str], Sequence[tuple[str, int, int, float]]]
 """Finds label, start, end and score in a text. A function of a module, so that it pickles."""
@@ -193,11 +201,43 @@ def _succeeded(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
 
-def _build(recognise: Recognise, labels: tuple[str, ...], predefined: bool) -> None:
-    """In a worker: build the engine, which it keeps."""
-    from gateway.adapters import presidio_worker  # here only: it takes seconds and 200 MB
+# What follows runs in the workers. Presidio's analyzer is imported there only: it takes two
+# seconds and 200 MB, most of it spaCy.
 
-    presidio_worker.engine(recognise, labels, predefined)
+
+@lru_cache(maxsize=1)
+def _engine(recognise: Recognise, labels: tuple[str, ...], predefined: bool) -> AnalyzerEngine:
+    """This worker's engine, built once: the pack, and Presidio's own recognisers if wanted."""
+    import tldextract
+    from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
+    from presidio_analyzer import RecognizerResult as Result
+    from presidio_analyzer.nlp_engine import NlpArtifacts, NoOpNlpEngine
+
+    class PackRecognizer(EntityRecognizer):
+        """Our pattern pack, as Presidio knows recognisers."""
+
+        def load(self) -> None:
+            """Nothing to load: the patterns are compiled when they are first used."""
+
+        def analyze(
+            self, text: str, entities: list[str], nlp_artifacts: NlpArtifacts
+        ) -> list[Result]:
+            return [Result(*hit) for hit in recognise(text) if hit[0] in entities]
+
+    # Its e-mail recogniser would fetch the public suffix list; the copy in the package will do.
+    offline = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    tldextract.tldextract.TLD_EXTRACTOR = offline
+    language = NoOpNlpEngine([{"lang_code": _LANGUAGE, "model_name": "none"}])
+    pack = PackRecognizer(list(labels), name="govgate", supported_language=_LANGUAGE)
+    registry = RecognizerRegistry([pack])
+    if predefined:
+        registry.load_predefined_recognizers([_LANGUAGE], language)
+    return AnalyzerEngine(registry, language)
+
+
+def _build(recognise: Recognise, labels: tuple[str, ...], predefined: bool) -> None:
+    """Build the engine and look at a first text, so that the next costs no more than it must."""
+    _engine(recognise, labels, predefined).analyze("bob@example.com", _LANGUAGE)
 
 
 def _analyse(
@@ -207,8 +247,20 @@ def _analyse(
     texts: Sequence[str],
     seconds: float,
 ) -> list[list[tuple[str, int, int, float]]]:
-    """In a worker: what there is in each text."""
-    from gateway.adapters import presidio_worker
+    """Label, start, end and score of what there is in each text.
 
-    engine = presidio_worker.engine(recognise, labels, predefined)
-    return presidio_worker.analyse(engine, texts, seconds)
+    The process ends when that takes longer than `seconds`: the alarm is left to its default
+    action, which stops code that would not heed an exception.
+    """
+    engine = _engine(recognise, labels, predefined)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return [
+            [
+                (hit.entity_type, hit.start, hit.end, hit.score)
+                for hit in engine.analyze(text, _LANGUAGE)
+            ]
+            for text in texts
+        ]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -6,7 +6,7 @@ asked for no stream. Nothing between asks which it was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import orjson
@@ -84,34 +84,42 @@ class Run:
 class Rewriter(Protocol):
     """Rewrites one run of text that arrives in pieces of any size.
 
-    What it yields the caller may see at once. It may hold text back, and may raise `Filtered`.
+    What it returns the caller may see at once. It may hold text back, and may raise
+    `Filtered`, whose `shown` it had cleared before.
     """
 
-    def feed(self, text: str) -> AsyncIterator[str]: ...
-    def finish(self) -> AsyncIterator[str]: ...
+    async def feed(self, text: str) -> str: ...
+    async def finish(self) -> str: ...
 
 
 MakeRewriter: TypeAlias = Callable[[Lane], Rewriter]
 
 
 class Chain:
-    """Several rewriters as one: what the first yields is fed to the next."""
+    """Several rewriters as one: what the first lets through is fed to the next."""
 
     def __init__(self, first: Rewriter, then: Rewriter) -> None:
         self._first = first
         self._then = then
 
-    async def feed(self, text: str) -> AsyncIterator[str]:
-        async for piece in self._first.feed(text):
-            async for rewritten in self._then.feed(piece):
-                yield rewritten
+    async def feed(self, text: str) -> str:
+        return await self._passed_on(self._first.feed(text))
 
-    async def finish(self) -> AsyncIterator[str]:
-        async for piece in self._first.finish():
-            async for rewritten in self._then.feed(piece):
-                yield rewritten
-        async for rewritten in self._then.finish():
-            yield rewritten
+    async def finish(self) -> str:
+        shown = await self._passed_on(self._first.finish())
+        try:
+            return shown + await self._then.finish()
+        except Filtered as broken:
+            broken.shown = shown + broken.shown
+            raise
+
+    async def _passed_on(self, cleared: Awaitable[str]) -> str:
+        try:
+            text = await cleared
+        except Filtered as broken:
+            broken.shown = await self._then.feed(broken.shown) if broken.shown else ""
+            raise
+        return await self._then.feed(text) if text else ""
 
 
 def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
@@ -177,12 +185,9 @@ async def _feed(
     return here, broken
 
 
-async def _shown(pieces: AsyncIterator[str]) -> tuple[str, Filtered | None]:
+async def _shown(cleared: Awaitable[str]) -> tuple[str, Filtered | None]:
     """What a rewriter lets through, and the rule it then found broken, if any."""
-    shown: list[str] = []
     try:
-        async for piece in pieces:
-            shown.append(piece)
+        return await cleared, None
     except Filtered as broken:
-        return "".join(shown), broken
-    return "".join(shown), None
+        return broken.shown, broken

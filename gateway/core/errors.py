@@ -93,7 +93,14 @@ class OverBudget(Denied):
 
 
 class Filtered(GatewayError):
-    """The answer broke a rule; what was held back is never released."""
+    """The answer broke a rule; what was held back is never released.
+
+    `shown` is text that was cleared before the rule was found broken, and may be released.
+    """
+
+    def __init__(self, code: Code, message: str, *, shown: str = "") -> None:
+        super().__init__(code, message)
+        self.shown = shown
 
 
 class Unavailable(GatewayError):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +15,7 @@ from gateway.core.errors import Denied, Filtered
 from gateway.core.findings import Finding
 from gateway.core.ids import new_id
 from gateway.core.money import Usage
+from gateway.core.passages import Slot
 from gateway.core.policy import Decision, Question
 from gateway.core.principal import Principal
 
@@ -74,6 +74,23 @@ class Once(Generic[T]):
         exchange.known[self.name] = value
 
 
+class Timed:
+    """Adds the nanoseconds that its block takes to an entry of `timings`."""
+
+    __slots__ = ("_concern", "_start", "_timings")
+
+    def __init__(self, timings: dict[str, int], concern: str) -> None:
+        self._timings = timings
+        self._concern = concern
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter_ns()
+
+    def __exit__(self, *_: object) -> None:
+        spent = time.perf_counter_ns() - self._start
+        self._timings[self._concern] = self._timings.get(self._concern, 0) + spent
+
+
 class Exchange:
     """One request and its answer, governed.
 
@@ -87,6 +104,8 @@ class Exchange:
     """The body as it came. Written by `authenticate`, after the key was found good."""
     request: Once[dict[str, Any]] = Once()
     """The parsed body. Written by `authenticate`; obligations edit it in place."""
+    slots: Once[Sequence[Slot]] = Once()
+    """Every text of the request. Written by `inspect`; valid until a duty moves text about."""
     account: Once[Account] = Once()
     """Its money and its place in the ledger. Written by `account`."""
     model: Once[Model] = Once()
@@ -140,15 +159,9 @@ class Exchange:
         """Add what an inspector reports."""
         self.findings.extend(findings)
 
-    @contextmanager
-    def timed(self, concern: str) -> Iterator[None]:
-        """Add the time of the block to `timings[concern]`."""
-        start = time.perf_counter_ns()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter_ns() - start
-            self.timings[concern] = self.timings.get(concern, 0) + spent
+    def timed(self, concern: str) -> Timed:
+        """A context that adds its time to `timings[concern]`."""
+        return Timed(self.timings, concern)
 
     def defer(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` when the exchange is over: settle, close, hang up."""
@@ -165,7 +178,8 @@ class Exchange:
     ) -> None:
         if self.outcome is None:
             self.outcome = outcome_of(error)
-        await self._shielded(self._end())
+        if self._deferred:
+            await self._shielded(self._end())
 
     async def _end(self) -> None:
         faults: list[Exception] = []

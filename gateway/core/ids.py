@@ -1,16 +1,19 @@
-"""Identifiers that sort by time: a prefix and a ULID (github.com/ulid/spec)."""
+"""Identifiers that sort by time: a prefix and a UUIDv7 (RFC 9562 §5.7) in hexadecimal."""
 
 from __future__ import annotations
 
-import os
+import random
 import time
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [a + b for a in _CROCKFORD for b in _CROCKFORD]
+_VERSION = 0x7 << 76
+_VARIANT = 0b10 << 62
+_RANDOM = ~(0xF << 76 | 0b11 << 62)
 
 
 def new_id(prefix: str) -> str:
-    """`prefix_` and 26 characters: 48 bits of milliseconds, then 80 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
-    digits = [_PAIRS[value >> shift & 0x3FF] for shift in range(120, -1, -10)]
-    return f"{prefix}_{''.join(digits)}"
+    """`prefix_` and 32 hexadecimal digits: 48 bits of milliseconds, then 74 random bits.
+
+    Unique, not secret: nothing is granted to who guesses one.
+    """
+    noise = random.getrandbits(80) & _RANDOM
+    return f"{prefix}_{(time.time_ns() // 1_000_000) << 80 | noise | _VERSION | _VARIANT:032x}"

@@ -9,6 +9,11 @@ from gateway.core.answer import Event, Lane, Run
 
 TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 _LIST_LOGPROBS = ("content", "refusal")
+_HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
+"""Members that every chunk of an answer repeats."""
+_ENVELOPE = frozenset({*_HEAD, "object", "choices", "usage"})
+_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+"""Members that are no loss when a chunk has nothing left to say."""
 
 
 def choices(event: Event) -> list[dict[str, Any]]:
@@ -63,7 +68,7 @@ def _text_parts(parts: Iterable[Any]) -> Iterator[dict[str, Any]]:
 def say(lane: Lane, text: str, like: Event | None) -> Event:
     """A chunk that says `text` on `lane`, with the ids of `like`."""
     kept = {} if like is None else like.data
-    head = {key: kept[key] for key in ("id", "created", "model") if key in kept}
+    head = {key: kept[key] for key in _HEAD if key in kept}
     delta: dict[str, Any]
     match lane.name.split("/"):
         case ["tool_calls", index, form, member]:
@@ -79,16 +84,25 @@ def say(lane: Lane, text: str, like: Event | None) -> Event:
 
 
 def says_nothing(event: Event) -> bool:
-    """Whether a chunk has no usage, no ending, and nothing but emptied text in its deltas."""
-    if event.data.get("usage") or not event.data.get("choices"):
+    """Whether a chunk has no usage, no ending, and nothing but emptied text in its deltas.
+
+    A member that we do not know may say something.
+    """
+    if event.data.get("usage") or not event.data.get("choices") or _more(event.data, _ENVELOPE):
         return False
     return all(_silent(choice) for choice in event.data["choices"])
 
 
+def _more(holder: dict[str, Any], known: frozenset[str]) -> bool:
+    return any(value is not None for key, value in holder.items() if key not in known)
+
+
 def _silent(choice: dict[str, Any]) -> bool:
     delta = choice.get("delta") or {}
-    if choice.get("finish_reason") or any(
-        value for key, value in delta.items() if key != "tool_calls"
+    if (
+        _more(choice, _CHOICE)
+        or choice.get("finish_reason")
+        or any(value for key, value in delta.items() if key != "tool_calls")
     ):
         return False
     return not any(
@@ -129,14 +143,14 @@ def _fold_choice(choice: dict[str, Any], piece: dict[str, Any]) -> None:
 def _fold_message(message: dict[str, Any], delta: dict[str, Any]) -> None:
     for key, value in delta.items():
         if key == "tool_calls":
-            calls = message.setdefault("tool_calls", [])
             for place, piece in enumerate(value or ()):
+                calls = message.setdefault("tool_calls", [])
                 _fold_call(calls, piece, piece.get("index", place))
         elif isinstance(value, dict) and isinstance(message.get(key), dict):
             _fold_member(message[key], value)
         elif key in TEXTS and isinstance(value, str) and isinstance(message.get(key), str):
             message[key] += value
-        elif value is not None:
+        elif value is not None or key not in message:
             message[key] = value
 
 

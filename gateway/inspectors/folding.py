@@ -44,7 +44,7 @@ class Folded:
         return self
 
     def _span(self, start: int, end: int) -> tuple[int, int]:
-        if len(self._from) == 1:
+        if self._to == [0]:  # in step throughout
             return start, end
         last = self._origin(end - 1) + 1
         while last < len(self._original) and _clings(self._original[last]):

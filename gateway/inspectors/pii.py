@@ -181,9 +181,12 @@ def _in_context(kind: Recogniser, score: float, text: str, start: int, end: int)
     return score
 
 
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
 def _words(text: str) -> list[str]:
-    letters = [character if character.isalpha() else " " for character in text.casefold()]
-    return "".join(letters).split()
+    found: list[str] = _LETTERS.findall(text.casefold())
+    return found
 
 
 def _outermost(hits: Sequence[Hit]) -> Iterator[Hit]:

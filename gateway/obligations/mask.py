@@ -9,7 +9,7 @@ model invents stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -46,7 +46,7 @@ class Mask:
             raise msgspec.ValidationError(f"cannot mask with {wanted.with_!r}")
         vault = Vault()
         by_place = _by_place(exchange.findings, wanted)
-        for slot in exchange.dialect.slots(exchange.request):
+        for slot in exchange.slots:
             found = by_place.get(slot.where, [])
             literal = "[[" in slot.text
             if found or literal:
@@ -127,17 +127,15 @@ class Restore:
         self._longest = 2 * longest + 4 + 12
         self._held = ""
 
-    async def feed(self, text: str) -> AsyncIterator[str]:
+    async def feed(self, text: str) -> str:
         text = self._held + text
         cut = self._cut(text)
         self._held = text[cut:]
-        if cut:
-            yield self._restored(text[:cut])
+        return self._restored(text[:cut])
 
-    async def finish(self) -> AsyncIterator[str]:
-        if self._held:
-            yield self._restored(self._held)
-            self._held = ""
+    async def finish(self) -> str:
+        held, self._held = self._held, ""
+        return self._restored(held)
 
     def _cut(self, text: str) -> int:
         """Where text begins that may still become a placeholder; the end if none does."""

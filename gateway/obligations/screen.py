@@ -6,7 +6,7 @@ is theirs to read, one that the model brings up is not.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -109,18 +109,23 @@ class _ScreenedText:
         self._splitter = splitter
         self._before = ""
 
-    async def feed(self, text: str) -> AsyncIterator[str]:
-        for passage in self._splitter.feed(text):
-            yield await self._cleared(passage)
+    async def feed(self, text: str) -> str:
+        return await self._cleared(self._splitter.feed(text))
 
-    async def finish(self) -> AsyncIterator[str]:
-        for passage in self._splitter.finish():
-            yield await self._cleared(passage)
+    async def finish(self) -> str:
+        return await self._cleared(self._splitter.finish())
 
-    async def _cleared(self, text: str) -> str:
-        passage = Passage(text, self._where, Direction.OUTPUT, "assistant", self._before)
-        [shown] = await self._examine([passage])
-        self._before = (self._before + text)[-CONTEXT:]
+    async def _cleared(self, passages: Sequence[str]) -> str:
+        """The passages as they may be shown; those before one that is not, in `Filtered`."""
+        shown = ""
+        for text in passages:
+            passage = Passage(text, self._where, Direction.OUTPUT, "assistant", self._before)
+            try:
+                shown += (await self._examine([passage]))[0]
+            except Filtered as broken:
+                broken.shown = shown
+                raise
+            self._before = (self._before + text)[-CONTEXT:]
         return shown
 
 
@@ -132,19 +137,18 @@ class _ScreenedJson:
         self._where = where
         self._pieces: list[str] = []
 
-    async def feed(self, text: str) -> AsyncIterator[str]:
+    async def feed(self, text: str) -> str:
         self._pieces.append(text)
-        return
-        yield
+        return ""
 
-    async def finish(self) -> AsyncIterator[str]:
+    async def finish(self) -> str:
         holder = {"text": "".join(self._pieces)}
         slots = slots_of(Slot(holder, "text", self._where, "assistant"), json=True)
         passages = [Passage(s.text, s.where, Direction.OUTPUT, "assistant") for s in slots]
         for slot, shown in zip(slots, await self._examine(passages), strict=True):
             if shown != slot.text:
                 slot.put(shown)
-        yield holder["text"]
+        return holder["text"]
 
 
 def _redacted(text: str, findings: Sequence[Finding]) -> str:

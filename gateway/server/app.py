@@ -108,7 +108,8 @@ async def _state(probe: Probe) -> str:
 def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """What the router itself refuses, in OpenAI's shape."""
     if error.status_code == 405:
-        return _refused(Denied(Code.METHOD_NOT_ALLOWED, f"{request.method} is not allowed here."))
+        words = f"{request.method} is not allowed here."
+        return _refused(Denied(Code.METHOD_NOT_ALLOWED, words), error.headers)
     if error.status_code == 404:
         words = f"Unknown request URL: {request.method} {request.url.path}."
         return _refused(Denied(Code.UNKNOWN_URL, words))
@@ -124,8 +125,11 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     return _refused(INTERNAL)
 
 
-def _refused(error: GatewayError) -> Response[dict[str, Any]]:
-    return _answer(error_body(error, {}), status_of(error), headers_of(error))
+def _refused(
+    error: GatewayError, headers: Mapping[str, str] | None = None
+) -> Response[dict[str, Any]]:
+    told = {**headers_of(error), **(headers or {})}
+    return _answer(error_body(error, {}), status_of(error), told)
 
 
 def _answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gateway.core.errors import Code, GatewayError, UpstreamError
+from gateway.core.errors import Code, Filtered, GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 
 STATUS: dict[Code, int] = {
@@ -57,6 +57,8 @@ def status_of(error: GatewayError) -> int:
 def headers_of(error: GatewayError) -> dict[str, str]:
     """The headers that tell a client whether, and when, to try again."""
     headers: dict[str, str] = {}
+    if error.code is Code.METHOD_NOT_ALLOWED:
+        headers["allow"] = "POST"  # a governed endpoint; the router knows of others
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     elif STATUS[error.code] == 503 and error.code not in _NEVER_RETRY:
@@ -69,14 +71,15 @@ def headers_of(error: GatewayError) -> dict[str, str]:
 def about(exchange: Exchange, error: GatewayError) -> dict[str, Any]:
     """The `governance` member of an error: what to quote to a compliance officer.
 
-    Empty for errors that no decision led to.
+    Empty for errors that no decision led to. `action` is the decision's effect, or `filter`
+    where the request was allowed and its answer was not.
     """
     if not exchange.knows("decision") or isinstance(error, UpstreamError):
         return {}
     return {
         "decision_id": exchange.decision.id,
         "exchange_id": exchange.id,
-        "action": str(exchange.decision.effect),
+        "action": "filter" if isinstance(error, Filtered) else str(exchange.decision.effect),
         "rules": list(error.rules),
         "stage": "answer" if exchange.heard else "request",
     }

@@ -90,7 +90,8 @@ def _tell(exchange: Exchange, account: Account, *, whole: bool) -> None:
     """Headers that are known only now, when they can still be sent."""
     if whole and account.closed is not None:
         exchange.headers["x-govgate-leaf"] = account.closed.leaf.hex()
-        exchange.headers["x-govgate-cost-usd"] = dollars(account.spent())
+        if not account.attempts or exchange.model.price is not None:
+            exchange.headers["x-govgate-cost-usd"] = dollars(account.spent())
 
 
 class _Inflow:

@@ -33,17 +33,19 @@ class UseCache:
             exchange.headers["x-govgate-cache"] = f"hit; source={known.source}"
             return _again(_events(exchange, known))
         exchange.headers["x-govgate-cache"] = "miss"
-        seen: list[Event] = []
+        whole = not exchange.streamed
 
         async def keep() -> None:
             if exchange.outcome is Outcome.COMPLETED and exchange.keep_seconds is not None:
-                answer = exchange.dialect.fold(seen)
+                # As the provider said it: usage may have been hidden from this caller.
+                said = [Event(orjson.loads(event), whole=whole) for event in exchange.heard]
+                answer = exchange.dialect.fold(said)
                 if not exchange.dialect.tool_calls(answer):
                     kept = CachedAnswer(answer, exchange.id)
                     await self._cache.keep(key, kept, exchange.keep_seconds)
 
         exchange.defer(keep)
-        return _remembered(await proceed(exchange), seen)
+        return await proceed(exchange)
 
 
 def _key(exchange: Exchange) -> bytes:
@@ -57,12 +59,6 @@ def _key(exchange: Exchange) -> bytes:
         asked,
     ]
     return hashlib.sha256(orjson.dumps(scope, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-async def _remembered(events: Events, seen: list[Event]) -> Events:
-    async for event in events:
-        seen.append(Event(orjson.loads(event.encode()), whole=event.whole))
-        yield event
 
 
 def _events(exchange: Exchange, known: CachedAnswer) -> Sequence[Event]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from gateway.core.answer import Chain, Events, Lane, MakeRewriter, Rewriter, per_lane
-from gateway.core.errors import Code, Unavailable
+from gateway.core.errors import Code, Filtered, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.pipeline import Proceed
 from gateway.core.policy import Obligation
@@ -48,9 +48,33 @@ class Discharge:
 
     async def _discharged(self, exchange: Exchange, duty: Obligation) -> MakeRewriter | None:
         try:
-            return await self._dischargers[duty.id](exchange, duty.params)
+            make = await self._dischargers[duty.id](exchange, duty.params)
         except msgspec.ValidationError as error:
             raise _impossible(f"the duty {duty.id!r} is not well formed ({error})") from error
+        if make is None:
+            return None
+        return lambda lane: _Ruled(make(lane), duty.rule)
+
+
+class _Ruled:
+    """A rewriter that says, when it stops an answer, which rules asked it to."""
+
+    def __init__(self, rewriter: Rewriter, rule: str) -> None:
+        self._rewriter = rewriter
+        self._rules = tuple(rule.split(","))
+
+    async def feed(self, text: str) -> str:
+        return await self._told(self._rewriter.feed(text))
+
+    async def finish(self) -> str:
+        return await self._told(self._rewriter.finish())
+
+    async def _told(self, cleared: Awaitable[str]) -> str:
+        try:
+            return await cleared
+        except Filtered as broken:
+            broken.rules = broken.rules or self._rules
+            raise
 
 
 def _chained(makes: list[MakeRewriter], lane: Lane) -> Rewriter:

@@ -19,8 +19,8 @@ class Inspect:
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
         with exchange.timed("inspect"):
             exchange.found(exchange.dialect.opaque(exchange.request))
-            slots = exchange.dialect.slots(exchange.request)
-            passages = [slot.passage() for slot in slots if slot.text]
+            exchange.slots = exchange.dialect.slots(exchange.request)
+            passages = [slot.passage() for slot in exchange.slots if slot.text]
             for inspector in self._inspectors:
                 try:
                     exchange.found(await inspector.inspect(passages))

@@ -10,7 +10,7 @@ import orjson
 from gateway.core.answer import Events
 from gateway.core.errors import Code, Denied, OverBudget, UpstreamError
 from gateway.core.exchange import Exchange
-from gateway.core.money import ZERO, Money, Price
+from gateway.core.money import ZERO, Money, Price, Usage
 from gateway.core.pipeline import Proceed
 from gateway.core.ports import Provider
 
@@ -52,6 +52,7 @@ class Route:
             except UpstreamError as error:
                 wait = error.retry_after or 0.1 * attempt
                 if not error.retryable or wait > self.LONGEST_WAIT or attempt == self._attempts:
+                    _note_nothing_used(exchange, error)
                     raise
                 await asyncio.sleep(wait)
         raise UpstreamError(Code.UPSTREAM_UNAVAILABLE, "No attempt was allowed.")
@@ -110,6 +111,13 @@ class Route:
             if finding.kind == "opaque"
         )
         return price.cost(read, limit * exchange.dialect.choices(exchange.request))
+
+
+def _note_nothing_used(exchange: Exchange, error: UpstreamError) -> None:
+    """A call that never came about, or was turned away, is not paid for."""
+    turned_away = error.status is not None and 400 <= error.status < 500 and error.status != 408
+    if error.retryable or turned_away:
+        exchange.usage = Usage(0, 0, exact=True)
 
 
 def _bounded(exchange: Exchange) -> None:

@@ -35,9 +35,10 @@ def opa_binary() -> str:
 class PolicyServer:
     """`opa run --server`, with the rule library and whatever pack a test gives it."""
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, port: int = 0) -> None:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
             self.port: int = probe.getsockname()[1]
         command = [binary, "run", "--server", "--addr", f"127.0.0.1:{self.port}"]
         self._process = subprocess.Popen(
@@ -51,6 +52,10 @@ class PolicyServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def publish_library(self) -> None:
         """The rule library as it stands in policies/lib, in one module: the server compiles

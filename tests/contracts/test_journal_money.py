@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -141,6 +141,11 @@ def runner() -> Iterator[asyncio.Runner]:
         yield running
 
 
+def run(machine: Callable[[], Spending], examples: settings) -> None:
+    # Hypothesis takes any maker of machines, and declares only classes.
+    run_state_machine_as_test(machine, settings=examples)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kind", ["fake", "sqlite", "postgresql"])
 def test_reserved_is_settled_once_and_never_above_the_limit(
     kind: str, runner: asyncio.Runner, keyring: Keyring, request: pytest.FixtureRequest
@@ -148,11 +153,11 @@ def test_reserved_is_settled_once_and_never_above_the_limit(
     examples = settings(max_examples=60 if kind == "fake" else 20, stateful_step_count=15)
     if kind == "fake":
         ledger = FakeLedger()
-        run_state_machine_as_test(lambda: Spending(ledger, runner), settings=examples)
+        run(lambda: Spending(ledger, runner), examples)
         return
     running = SqlLedger.on(request.getfixturevalue(f"{kind}_url"), keyring)
     sql = runner.run(running.__aenter__())
     try:
-        run_state_machine_as_test(lambda: Spending(sql, runner), settings=examples)
+        run(lambda: Spending(sql, runner), examples)
     finally:
         runner.run(running.__aexit__(None, None, None))

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from gateway.adapters.packs import well_formed
-from gateway.core.errors import Unavailable
+from gateway.core.errors import Code, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.policy import Decision, Question, Verdict
 
@@ -37,7 +39,11 @@ class FakePolicy:
         self.asked.append(question)
         if self.failing is not None:
             raise self.failing
-        return Decision(new_id("dec"), self._revision, Verdict.parse(self.answer(question)))
+        try:
+            asked = orjson.loads(orjson.dumps(question))
+        except TypeError as error:
+            raise Unavailable(Code.POLICY_ERROR, "The question is not JSON.") from error
+        return Decision(new_id("dec"), self._revision, Verdict.parse(self.answer(asked)))
 
     def answer(self, question: Question) -> object:
         """What an engine would answer, as decoded JSON."""

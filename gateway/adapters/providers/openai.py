@@ -142,7 +142,9 @@ class OpenAIProvider:
                 if message.data == _DONE:
                     await _drained(pieces)
                     return
-                event = Event(self._parsed(message.data, message.event), raw=message.data)
+                # JSON that came in several data lines would not fit into one: encode it anew.
+                raw = None if b"\n" in message.data else message.data
+                event = Event(self._parsed(message.data, message.event), raw=raw)
                 ended.update(_finished(event.data))
                 yield event
         if (torn := self._torn(decoder)) is not None and torn.data == _DONE:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.adapters.store.page import Subject
 from gateway.adapters.store.statements import Statements, Values
@@ -23,11 +23,6 @@ _FIGURES = select(
     _BUDGET.c.budget_id, _BUDGET.c.limit_micro, _BUDGET.c.reserved_micro, _BUDGET.c.settled_micro
 ).where(_BUDGET.c.budget_id.in_(bindparam("ids", expanding=True)))
 _LOCK = _FIGURES.order_by(_BUDGET.c.budget_id).with_for_update()
-_WRITE_BACK = (
-    update(_BUDGET)
-    .where(_BUDGET.c.budget_id == bindparam("id"))
-    .values(reserved_micro=bindparam("reserved"), settled_micro=bindparam("settled"))
-)
 
 PENDING, POSTED, PRESUMED = "pending", "posted", "presumed"
 
@@ -106,12 +101,12 @@ class Holds:
         self._statements.post.run(connection, self._posts)
         self._statements.reservation.run(connection, list(self._reservations.values()))
         changed = [
-            {"id": name, "reserved": budget.reserved, "settled": budget.settled}
+            (budget.reserved, budget.settled, name)
             for name, budget in self.budgets.items()
             if budget.touched
         ]
         if changed:
-            connection.execute(_WRITE_BACK, changed)
+            connection.exec_driver_sql(self._statements.budget_figures, changed)
 
     def _post(self, change: Change, kind: str, reserved: int, settled: int) -> None:
         budget = self.budgets[change.budget_id]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, case, func, insert, select, update
 
 from gateway.adapters.store.holds import PENDING, Change, Holds
 from gateway.adapters.store.page import Page, Staged, Subject, Tail
@@ -23,11 +23,6 @@ from gateway.core.ids import new_id
 from gateway.core.records import Entry, Kind
 
 _WRITER, _ENTRY, _RESERVATION = table(Writer), table(AuditEntry), table(Reservation)
-_STANDING = (
-    select(_WRITER.c.recovered_at)
-    .where(_WRITER.c.epoch == bindparam("epoch"))
-    .with_for_update(read=True)
-)
 _NEWEST = (
     select(_ENTRY.c.writer_epoch, _ENTRY.c.writer_seq, _ENTRY.c.leaf_hash)
     .order_by(_ENTRY.c.entry_id.desc())
@@ -71,9 +66,9 @@ def read_tail(connection: Connection, epoch: str) -> Tail:
     return Tail(epoch, 0, None) if row is None else Tail(*row)
 
 
-def check_alive(connection: Connection, epoch: str) -> None:
+def check_alive(connection: Connection, statements: Statements, epoch: str) -> None:
     """Raises `Fenced` unless this writer may write; until the commit nobody may fence it."""
-    row = connection.execute(_STANDING, {"epoch": epoch}).one_or_none()
+    row = connection.exec_driver_sql(statements.writer_standing, (epoch,)).one_or_none()
     if row is None or row[0] is not None:
         raise Fenced(epoch)
 

@@ -17,6 +17,7 @@ from gateway.core.records import Entry, Receipt, canonical, leaf_hash
 
 SCHEMA_VERSION = 1
 MOST_HEADER_BYTES = 60 * 1024
+_MOST_COLUMN = 256
 
 
 class Tail(NamedTuple):
@@ -182,4 +183,5 @@ def _part_facts(kek_id: str, part: SealedPart) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    """A fact for a column that is searched; whole in the header, as a caller may have said it."""
+    return None if value is None else str(value)[:_MOST_COLUMN].replace("\x00", "\ufffd")

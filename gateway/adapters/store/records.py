@@ -127,7 +127,7 @@ class SqlRecords:
 
     def _list(self, limit: int) -> list[Summary]:
         closed = _ENTRY.alias("closed")
-        model = func.coalesce(closed.c.model, _ENTRY.c.model).label("model")
+        model = func.coalesce(closed.c.model, _ENTRY.c.model).label("named")
         newest = (
             select(_ENTRY, model, closed.c.outcome.label("ended"))
             .outerjoin(
@@ -142,7 +142,7 @@ class SqlRecords:
         with self._engine.begin() as connection:
             return [
                 Summary(
-                    row.exchange_id, row.ts, row.team, row.app, row.key_id, row.model, row.ended
+                    row.exchange_id, row.ts, row.team, row.app, row.key_id, row.named, row.ended
                 )
                 for row in connection.execute(newest)
             ]

@@ -145,7 +145,7 @@ class Session:
         assert self._connection is not None
         try:
             with self._connection.begin():
-                leases.check_alive(self._connection, self.epoch)
+                leases.check_alive(self._connection, self._statements, self.epoch)
                 yield self._connection
         except leases.Fenced:
             raise

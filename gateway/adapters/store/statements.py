@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.adapters.store.tables import (
     AuditEntry,
     AuditPart,
+    Budget,
     BudgetPost,
     RecordKey,
     Reservation,
     Row,
+    Writer,
     table,
 )
 
@@ -24,25 +26,41 @@ Values: TypeAlias = tuple[Any, ...]
 """A row in the order of its table's columns; times as `Statements.time` gives them."""
 
 
-_CHUNKS = (64, 16, 4, 1)
-"""How many rows one statement inserts. A few sizes, so that each is prepared once; many rows
-to a statement, since drivers let go of the interpreter for each one they run."""
+_FEW, _MANY = 16, 64
+"""One statement inserts 64 rows, or any number up to 16: many rows to a statement, since
+drivers let go of the interpreter for each one they run; a few sizes, so that all stay
+prepared."""
+
+_WRITER, _BUDGET = table(Writer), table(Budget)
+_WRITER_STANDING = (
+    select(_WRITER.c.recovered_at)
+    .where(_WRITER.c.epoch == bindparam("epoch"))
+    .with_for_update(read=True)
+)
+_BUDGET_FIGURES = (
+    update(_BUDGET)
+    .where(_BUDGET.c.budget_id == bindparam("id"))
+    .values(reserved_micro=bindparam("reserved"), settled_micro=bindparam("settled"))
+)
 
 
 class Statement:
     """An insert into one table, for rows of plain values."""
 
     def __init__(self, head: str, row: str, tail: str) -> None:
-        self._texts = {count: f"{head}{', '.join([row] * count)}{tail}" for count in _CHUNKS}
+        self._texts = {
+            count: f"{head}{', '.join([row] * count)}{tail}"
+            for count in (*range(1, _FEW + 1), _MANY)
+        }
 
     def run(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Insert `rows`, if there are any."""
         start = 0
-        for count in _CHUNKS:
-            while len(rows) - start >= count:
-                flat = tuple(chain.from_iterable(rows[start : start + count]))
-                connection.exec_driver_sql(self._texts[count], flat)
-                start += count
+        while left := len(rows) - start:
+            count = _MANY if left >= _MANY else min(left, _FEW)
+            flat = tuple(chain.from_iterable(rows[start : start + count]))
+            connection.exec_driver_sql(self._texts[count], flat)
+            start += count
 
 
 class Statements:
@@ -56,6 +74,10 @@ class Statements:
         self.record_key = self._inserting(RecordKey)
         self.post = self._inserting(BudgetPost)
         self.reservation = self._inserting(Reservation, or_update="exchange_id")
+        self.writer_standing = str(_WRITER_STANDING.compile(dialect=dialect))
+        """Given an epoch: when the writer was fenced. Locks it against being fenced."""
+        self.budget_figures = str(_BUDGET_FIGURES.compile(dialect=dialect))
+        """Given what is reserved, what is settled, and the id: writes a budget back."""
         self.time: Callable[[datetime], Any] = (
             _aware if dialect.name == "postgresql" else _sqlite_text
         )

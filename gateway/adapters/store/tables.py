@@ -13,6 +13,9 @@ SCHEMA = "0001"
 
 INSERT_ONLY = ("audit_entry", "audit_part", "budget_post")
 
+_KEYED = {"sqlite_with_rowid": False}
+"""For short rows: SQLite keeps them in their key's own tree, not in a second one."""
+
 
 class Row(SQLModel):
     """What every row has: the organisation that it belongs to."""
@@ -103,6 +106,7 @@ class RecordKey(Row, table=True):
     """The key of an exchange, wrapped. To erase the exchange's payloads, delete it."""
 
     __tablename__ = "record_key"
+    __table_args__ = _KEYED
     exchange_id: str = Field(primary_key=True)
     kek_id: str
     wrapped: bytes
@@ -131,6 +135,7 @@ class Reservation(Row, table=True):
     in full because its process died."""
 
     __tablename__ = "reservation"
+    __table_args__ = _KEYED
     exchange_id: str = Field(primary_key=True)
     budget_id: str
     amount_micro: int = Field(sa_type=BigInteger)
@@ -146,7 +151,7 @@ class BudgetPost(Row, table=True):
     """
 
     __tablename__ = "budget_post"
-    __table_args__ = (Index("ix_budget_post_budget_id", "budget_id"),)
+    __table_args__ = (Index("ix_budget_post_budget_id", "budget_id"), _KEYED)
     entry_id: str = Field(primary_key=True)
     exchange_id: str
     budget_id: str

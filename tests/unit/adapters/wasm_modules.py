@@ -11,6 +11,7 @@ _TEMPLATE = """
   (import "env" "memory" (memory 2))
   (import "env" "opa_abort" (func $abort (param i32)))
   (import "env" "opa_builtin0" (func $builtin (param i32 i32) (result i32)))
+  (export "memory" (memory 0))
   (global (export "opa_wasm_abi_version") i32 (i32.const {abi}))
   (global (export "opa_wasm_abi_minor_version") i32 (i32.const 3))
   (data (i32.const 1024) "{{}}\\00")

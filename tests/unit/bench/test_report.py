@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from bench.rounds import Plan, Sample
 MACHINE = Machine("2026-01-01 00:00 UTC", "A processor", 2, "3.11", {"LiteLLM": "1"}, "make bench")
 
 
-def sample(per_second: float, p50: float = 1.0, **more: float) -> Sample:
-    figures: dict[str, float] = {
+def sample(per_second: float, p50: float = 1.0, **more: float | None) -> Sample:
+    figures: dict[str, Any] = {
         "p99": 2.0, "loaded_p50": 3.0, "loaded_p99": 4.0,
         "first_byte_p50": 1.0, "first_byte_p99": 2.0,
     } | more  # fmt: skip
@@ -24,7 +25,7 @@ def sample(per_second: float, p50: float = 1.0, **more: float) -> Sample:
 
 
 def found(governed: list[Sample], **others: list[Sample]) -> Results:
-    return Results(MACHINE, Plan(rounds=1), {"governed": governed, **others}, [0.5], {})
+    return Results(MACHINE, Plan(rounds=1), {"governed": governed, **others}, {})
 
 
 def goal(results: Results, what: str) -> Goal:
@@ -47,10 +48,14 @@ def test_a_goal_is_missed_or_not_measured() -> None:
 
 
 def test_commits_are_taken_off_the_added_latency() -> None:
-    results = found([sample(1, p50=5.0)], direct=[sample(1, p50=1.2)])
+    results = found(
+        [sample(1, p50=5.0, commit=0.5), sample(1, p50=25.0, commit=10.5)],
+        direct=[sample(1, p50=1.2), sample(1, p50=1.2)],
+    )
     latency = goal(results, "added p50")
-    assert latency.found == pytest.approx(5.0 - 1.2 - 2 * 0.5)
+    assert latency.found == pytest.approx(2.8), "each round's own commits"
     assert latency.reached is True
+    assert results.commit == pytest.approx(5.5)
 
 
 def test_a_subject_that_lost_rounds_adds_nothing_known() -> None:

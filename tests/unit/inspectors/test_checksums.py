@@ -53,6 +53,7 @@ def test_numbers_that_are_never_issued_are_no_ssn(digits: str) -> None:
 
 
 def test_an_omocode_and_a_womans_day_are_fiscal_codes() -> None:
-    assert checksums.fiscal_code("RSSMRA85T50A562W") is checksums.fiscal_code("RSSMRA85T50A562W")
+    assert checksums.fiscal_code("RSSMRA85T50A562W")
+    assert checksums.fiscal_code("RSSMRAURT10A562B")
     assert not checksums.fiscal_code("RSSMRA85T99A562S")
     assert not checksums.fiscal_code("RSSMRA85Z10A562S")

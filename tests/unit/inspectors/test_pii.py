@@ -83,7 +83,7 @@ def test_when_the_prefilter_gives_up_every_recogniser_looks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Full:
-        def Match(self, text: str) -> None:  # noqa: N802  RE2's name
+        def Match(self, text: str) -> None:  # as RE2 names it
             return None
 
     monkeypatch.setattr(pii._pack(), "_set", Full())

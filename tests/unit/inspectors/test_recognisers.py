@@ -39,6 +39,7 @@ POSITIVES: dict[str, list[tuple[str, str]]] = {
         ("mon portable 0612345678", "0612345678"),
         ("+1 (415) 555-2671", "+1 (415) 555-2671"),
         ("(415) 555-2671", "(415) 555-2671"),
+        ("+1 555 123 4567", "+1 555 123 4567"),
         ("415-555-2671", "415-555-2671"),
         ("1-800-356-9377", "1-800-356-9377"),
         ("call me at 4155552671", "4155552671"),
@@ -198,6 +199,8 @@ INNOCENT = [
     "chapter 12.3.4 section 5",
     "RFC 2119, RFC 8259 and ISO 8601-1:2019",
     "x = 123456789 + 987654321",
+    "over +10 000 000 users",
+    "a change of +1 234 567 890",
     "Population: 331 002 651 in 2020",
 ]
 """Innocent text that looks suspicious: nothing may be found in it."""

@@ -159,6 +159,12 @@ async def test_a_stream_keeps_its_bytes_however_it_is_cut() -> None:
     assert up.requests[0].headers["accept"] == "text/event-stream"
 
 
+async def test_an_event_of_several_lines_leaves_as_one() -> None:
+    wire = b'data: {"id":\ndata:  "c"}\n\ndata: [DONE]\n\n'
+    (event,) = await Upstream(wire, headers=SSE).answers(STREAM)
+    assert Chat().frame(event) == b'data: {"id":"c"}\n\n'
+
+
 async def test_nothing_is_read_after_done() -> None:
     up = Upstream(chunk("a"), b"data: [DONE]\n\n", b"data: nonsense\n\n", headers=SSE)
     assert len(await up.answers(STREAM)) == 1
@@ -190,6 +196,7 @@ async def test_every_choice_asked_for_must_have_ended() -> None:
         [chunk("a"), b'data: {"choices": {"0": {}}}\n\n'],
         [chunk("a"), b'data: {"choices": [{"index": []}]}\n\n'],
         [chunk("a"), b"data: " + b"x" * 2000 + b"\n\n"],
+        [chunk("a"), b"data: " + b"x" * 500 + b"\ndata: " + b"x" * 600],
         [b"data: [DONE]\n\n"],
         [b"<html>no stream</html>\n\n"],
         [],

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.providers.replay import answer, chunks
+from gateway.adapters.providers.replay import ReplayProvider, answer, chunks
 from gateway.core.answer import Event
+from gateway.core.errors import UpstreamError
+from gateway.core.exchange import Exchange
+from gateway.core.ports import Model
 from gateway.dialects.chat import Chat
 
 SEARCH = {
@@ -210,6 +213,37 @@ def test_a_stream_folds_into_the_whole_answer(
     assert [told(choice) for choice in streamed["choices"]] == [told(c) for c in whole["choices"]]
     if most is not None:
         assert whole["usage"]["completion_tokens"] <= most * n
+
+
+async def test_the_provider_refuses_what_cannot_be_answered() -> None:
+    with pytest.raises(UpstreamError) as caught:
+        await sent(ReplayProvider(), asking("@replay jump"))
+    assert (caught.value.status, caught.value.retryable) == (400, False)
+    assert caught.value.body is not None
+    assert "jump" in caught.value.body["message"]
+
+
+@pytest.mark.parametrize(("directions", "waits"), [("", 0.25), ("@replay slow 0.5\n", 0.5)])
+async def test_the_provider_waits_before_each_chunk(
+    directions: str, waits: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    events = await sent(ReplayProvider(0.25), asking(f"{directions}a b", stream=True))
+    assert waited == [waits] * len(events)
+
+
+async def sent(provider: ReplayProvider, request: dict[str, Any]) -> list[Event]:
+    async def read() -> bytes:
+        raise AssertionError("a provider is handed the body")
+
+    async with Exchange(Chat(), read) as ours:
+        events = await provider.send(ours, Model("m", "replay", "m"), request)
+        return [event async for event in events]
 
 
 def told(choice: dict[str, Any]) -> tuple[Any, ...]:

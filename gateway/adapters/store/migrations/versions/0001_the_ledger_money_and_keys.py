@@ -113,6 +113,7 @@ def _ledger() -> None:
         sa.Column("kek_id", sa.String(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("exchange_id", name=op.f("pk_record_key")),
+        sqlite_with_rowid=False,
     )
 
 
@@ -142,6 +143,7 @@ def _money() -> None:
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("exchange_id", name=op.f("pk_reservation")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "budget_post",
@@ -154,6 +156,7 @@ def _money() -> None:
         sa.Column("settled_micro", sa.BigInteger(), nullable=False),
         sa.Column("ts", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_budget_post")),
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_budget_post_budget_id", "budget_post", ["budget_id"], unique=False)
 
