@@ -52,9 +52,9 @@ _MIXED_SCRIPT = re2.compile(
     r"[\p{Latin}]+[\p{Cyrillic}\p{Greek}][\p{Latin}\p{Cyrillic}\p{Greek}]*"
     r"|[\p{Cyrillic}\p{Greek}]+\p{Latin}[\p{Latin}\p{Cyrillic}\p{Greek}]*"
 )
-_MIXED_LEET = re2.compile(
-    r"[\pL]+[0134578@$!|€][\pL0134578@$!|€]*|[0134578@$!|€]+\pL[\pL0134578@$!|€]*"
-)
+_WORD = re.compile(r"[^\W_]|[@$!|€]")
+"""A character of a word as disguised words are written."""
+_WORDS = re.compile(r"(?:[^\W_]|[@$!|€])+")
 
 
 class PhraseInspector:
@@ -95,9 +95,12 @@ class PhraseInspector:
         ]  # fmt: skip
 
     def _found(self, text: str) -> Iterator[tuple[str, int, int]]:
-        for way in _ways(folded(text)):
+        plain = folded(text)
+        for way in _ways(plain):
             for index, start, end in self._search.find_matches_as_indexes(way.text, True):
-                if _stands_alone(way.text, start, end):
+                if _stands_alone(way.text, start, end) and _in_words(
+                    plain.text, way.text, start, end
+                ):
                     place = way.span(start, end)
                     for label in self._lists[index]:
                         yield label, *place
@@ -159,12 +162,27 @@ def _ways(folded: Folded) -> Iterator[Folded]:
     tried = {text}
     if not text.isascii():
         text = _MIXED_SCRIPT.sub(lambda found: found[0].translate(_CONFUSABLE), text)
-    spelled = [_MIXED_LEET.sub(lambda found, t=table: found[0].translate(t), text)
-               for table in (_LEET, _LEET_L)]  # fmt: skip
-    for plain in (text, *spelled):
+    for plain in (text, text.translate(_LEET), text.translate(_LEET_L)):
         if plain not in tried:
             tried.add(plain)
             yield folded.with_text(plain)
+
+
+def _in_words(text: str, read: str, start: int, end: int) -> bool:
+    """Whether each sign that is read as a letter, from `start` to `end`, stands among letters.
+
+    "b0mb" may be read as a word; a number or a row of signs may not.
+    """
+    if text[start:end] == read[start:end]:
+        return True
+    while start and _WORD.match(text, start - 1):
+        start -= 1
+    while end < len(text) and _WORD.match(text, end):
+        end += 1
+    for word in _WORDS.finditer(text, start, end):
+        if word[0] != read[word.start() : word.end()] and not any(map(str.isalpha, word[0])):
+            return False
+    return True
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -98,6 +98,12 @@ def user(text: Any) -> Any:
     return [{"role": "user", "content": text}]
 
 
+def read(stream: Iterable[T], into: list[T]) -> None:
+    """Read a stream into a list, which then holds what came before an error, if there is one."""
+    for event in stream:
+        into.append(event)  # `extend` would promise nothing
+
+
 def text_of(chunks: Iterable[ChatCompletionChunk], index: int = 0) -> str:
     """What one choice of a stream said."""
     return "".join(
@@ -115,7 +121,7 @@ def calls_of(chunks: Iterable[ChatCompletionChunk]) -> dict[int, tuple[str, list
         for choice in chunk.choices:
             for call in choice.delta.tool_calls or ():
                 assert call.function is not None
-                name, pieces = calls.setdefault(call.index, (call.function.name or "", []))
+                _, pieces = calls.setdefault(call.index, (call.function.name or "", []))
                 pieces.append(call.function.arguments or "")
     return calls
 

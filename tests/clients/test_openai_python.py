@@ -24,7 +24,6 @@ from tests.clients.callers import (
     text_of,
     user,
 )
-from tests.clients.canned import Canned
 from tests.houses import House
 
 ANN = "ann.lee@example.org"
@@ -121,118 +120,6 @@ def test_c05_json_mode(client: Caller) -> None:
     assert json.loads(answer.choices[0].message.content or "")["answer"] == f"You said: {NASTY}"
 
 
-UNKNOWN: dict[str, Any] = {
-    "x_vendor": {"deep": [1, 2.5, None, True, "é"], "empty": {}},
-    "top_k": 40,
-    "chat_template_kwargs": {"enable_thinking": False},
-}
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_c04_unknown_request_fields_reach_the_upstream(
-    stream: bool, house: House, client: Caller
-) -> None:
-    answer: Any = client.chat.completions.create(
-        model=MODEL, messages=user("hello"), stream=stream, extra_body=UNKNOWN
-    )
-    if stream:
-        assert text_of(answer) == "You said: hello"
-    [asked] = seen_by(house)
-    assert {name: asked[name] for name in UNKNOWN} == UNKNOWN
-    assert asked.keys() == {"model", "messages", *UNKNOWN} | (
-        {"stream", "stream_options"} if stream else {"stream"}
-    )
-
-
-ODD = (
-    b'{"id":"x", "object":"chat.completion","created":1,"model":"gpt-x",\n  "x_top":[1.0,1e2,'
-    b'{"a":null}],"choices":[{"index":0,"x_choice":"\\u00e9","message":{"role":"assistant",'
-    b'"content":"hi","x_message":{"b":false}},"finish_reason":"stop"}],'
-    b'"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"x_usage":7}}'
-)
-
-
-def test_c04_unknown_answer_fields_reach_the_caller(open_client: Caller, canned: Canned) -> None:
-    """Byte for byte, as no rule edits the answer."""
-    canned.answers(ODD)
-    raw = open_client.chat.completions.with_raw_response.create(model=MODEL, messages=user("hi"))
-    assert raw.content == ODD
-    answer = raw.parse()
-    assert answer.model_extra == {"x_top": [1.0, 100.0, {"a": None}]}
-    assert answer.choices[0].message.model_extra == {"x_message": {"b": False}}
-
-
-SCREENED_ODD = b"".join(
-    b'data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","x_top":%d,"choices":'
-    b'[{"index":0,"delta":%b,"x_choice":%d,"finish_reason":%b}]}\n\n' % (n, delta, n, end)
-    for n, (delta, end) in enumerate(
-        [
-            (b'{"role":"assistant","content":""}', b"null"),
-            (b'{"content":"Hi [[EMAIL"}', b"null"),
-            (b'{"content":"_ADDRESS_1"}', b"null"),
-            (b'{"content":"]]!"}', b"null"),
-            (b"{}", b'"stop"'),
-        ]
-    )
-)
-
-
-def test_c04_unknown_fields_of_held_back_chunks_too(open_house: House, canned: Canned) -> None:
-    """Text that waits for a rule takes nothing else with it."""
-    canned.answers(SCREENED_ODD + b"data: [DONE]\n\n", stream=True)
-    with caller(open_house, make_key(open_house, app="cached")[0]) as client:
-        chunks = list(
-            client.chat.completions.create(
-                model="odd", messages=user(f"hello {ANN}"), stream=True
-            )
-        )  # fmt: skip
-    assert text_of(chunks) == f"Hi {ANN}!"
-    told = [chunk.model_extra["x_top"] for chunk in chunks if chunk.model_extra]
-    assert told == [0, 1, 2, 3, 4]
-    choices = [choice.model_extra for chunk in chunks for choice in chunk.choices]
-    assert [extra["x_choice"] for extra in choices if extra] == [0, 1, 2, 3, 4]
-
-
-def test_c07_several_choices(client: Caller) -> None:
-    answer = client.chat.completions.create(model=MODEL, messages=user(f"to {ANN}"), n=3)
-    said = [choice.message.content for choice in answer.choices]
-    assert said == [f"You said: to {ANN}", f"I heard: to {ANN}", f"You wrote: to {ANN}"]
-    chunks = list(
-        client.chat.completions.create(model=MODEL, messages=user(f"to {ANN}"), n=3, stream=True)
-    )
-    assert [text_of(chunks, index) for index in range(3)] == said
-    ends = [choice.finish_reason for chunk in chunks for choice in chunk.choices]
-    assert ends.count("stop") == 3
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_c07_logprobs_stay_where_nothing_is_rewritten(stream: bool, open_client: Caller) -> None:
-    spelled = _logprobs(open_client, stream)
-    assert "".join(spelled) == "You said: hello"
-
-
-@pytest.mark.parametrize("stream", [False, True])
-def test_c07_logprobs_go_where_text_may_be_rewritten(stream: bool, client: Caller) -> None:
-    """They spell out the text that a rule may hold back."""
-    assert _logprobs(client, stream) == []
-
-
-def _logprobs(client: Caller, stream: bool) -> list[str]:
-    asked: Any = {"model": PRICED, "messages": user("hello"), "logprobs": True}
-    answers: Any = (
-        client.chat.completions.create(**asked, stream=True)
-        if stream
-        else [client.chat.completions.create(**asked)]
-    )
-    return [
-        token.token
-        for answer in answers
-        for choice in answer.choices
-        if choice.logprobs
-        for token in choice.logprobs.content or ()
-    ]
-
-
 def test_c07_roles(house: House, client: Caller) -> None:
     messages: Any = [
         {"role": "developer", "content": f"Copy {ANN}."},
@@ -252,39 +139,6 @@ def test_c07_roles(house: House, client: Caller) -> None:
         call = message["tool_calls"][0]["function"]
         call["arguments"] = json.loads(call["arguments"])
     assert sent == masked
-
-
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
-AUDIO = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
-FILE = {
-    "type": "file",
-    "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JQ"},
-}
-
-
-@pytest.mark.parametrize("part", [IMAGE, AUDIO, FILE], ids=lambda part: str(part["type"]))
-def test_c07_parts_that_cannot_be_read_pass_labelled(
-    part: dict[str, Any], house: House, client: Caller
-) -> None:
-    messages = user([{"type": "text", "text": "What is this?"}, part])
-    raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=messages)
-    assert raw.headers["x-govgate-labels"] == "unread-input"
-    assert str(part["type"]) in str(raw.parse().choices[0].message.content)
-    [asked] = seen_by(house)
-    assert asked["messages"] == messages
-    assert ended(house, raw.headers["x-request-id"])["labels"] == ["unread-input"]
-
-
-def test_c07_known_fields_pass(house: House, client: Caller) -> None:
-    fields: dict[str, Any] = {
-        "reasoning_effort": "low", "service_tier": "flex", "verbosity": "low", "store": False,
-        "temperature": 0.1, "top_p": 0.9, "seed": 0, "stop": ["\n\n"], "frequency_penalty": 0.5,
-        "logit_bias": {"50256": -100}, "metadata": {"ticket": "4711"}, "user": "u-1",
-        "safety_identifier": "s-1", "prompt_cache_key": "k-1", "max_completion_tokens": 50,
-    }  # fmt: skip
-    client.chat.completions.create(model=MODEL, messages=user("hello"), **fields)
-    [asked] = seen_by(house)
-    assert {name: asked[name] for name in fields} == fields
 
 
 def test_c12_models(house: House, client: Caller) -> None:
@@ -347,6 +201,15 @@ def test_c22_the_request_id_is_the_records(house: House, client: Caller) -> None
     assert ended(house, raw.headers["x-request-id"])["outcome"] == "completed"
 
 
+def test_c22_the_cost_is_told_where_it_is_known(house: House, client: Caller) -> None:
+    create = client.chat.completions.with_raw_response.create
+    priced = create(model=PRICED, messages=user("hello")).headers
+    facts = ended(house, priced["x-request-id"])
+    assert facts["cost_micro_usd"] > 0
+    assert float(priced["x-govgate-cost-usd"]) == facts["cost_micro_usd"] / 1e6
+    assert "x-govgate-cost-usd" not in create(model=MODEL, messages=user("hello")).headers
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 1_000])
 def test_c39_masked_and_restored(size: int, house: House, client: Caller) -> None:
     """Unary and streamed read the same, however a placeholder is cut; the model sees none."""
@@ -360,18 +223,3 @@ def test_c39_masked_and_restored(size: int, house: House, client: Caller) -> Non
         assert "ann" not in json.dumps(body)
         assert "+33" not in json.dumps(body)
         assert body["messages"][0]["content"].count("[[EMAIL_ADDRESS_1]]") == 2
-
-
-def test_c42_nothing_of_ours_in_the_body(client: Caller) -> None:
-    """Strict clients refuse members that they do not know."""
-    raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=user(f"to {ANN}"))
-    body = json.loads(raw.text)
-    assert body.keys() == {
-        "id", "object", "created", "model", "choices", "usage", "system_fingerprint",
-    }  # fmt: skip
-    assert body["choices"][0].keys() == {"index", "message", "logprobs", "finish_reason"}
-    asked: Any = {"model": MODEL, "messages": user(f"to {ANN}. Bye. Now."), "stream": True}
-    for chunk in client.chat.completions.create(**asked):
-        assert chunk.model_extra == {}
-        assert all(not choice.model_extra for choice in chunk.choices)
-        assert chunk.choices, "a chunk without choices, though no usage was asked for"

@@ -32,6 +32,21 @@ async def test_opened_becomes_durable_with_the_first_entry(ledger: Ledger) -> No
     assert await ledger.entries(id) == [opened(), attempt()]
 
 
+async def test_the_receipt_of_opened_is_there_once_it_is_durable(ledger: Ledger) -> None:
+    budget_id = ledger.budget(100)
+    record = ledger.journal.begin(new_id("exc"), principal(budget_id), opened())
+    assert record.opened is None
+    with pytest.raises(OverBudget):
+        await record.append(attempt(), Money(101))
+    assert record.opened is None
+    receipt = await record.append(attempt())
+    first = record.opened
+    assert first is not None
+    assert first.entry_id != receipt.entry_id
+    await record.close(closed(), Money(0))
+    assert record.opened == first
+
+
 async def test_a_refusal_is_opened_and_closed(ledger: Ledger) -> None:
     id = new_id("exc")
     record = ledger.journal.begin(id, principal(), opened())

@@ -1,31 +1,16 @@
-"""Making and reading budgets. Money moves only through the journal."""
+"""Making budgets. Money moves only through the journal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from gateway.adapters.store.tables import Budget, table
 from gateway.core.ids import new_id
 from gateway.core.money import Money
 
 _BUDGET = table(Budget)
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetState:
-    """A budget and its figures, in micro-USD."""
-
-    budget_id: str
-    org: str
-    scope_type: str
-    scope_id: str
-    limit: Money
-    reserved: Money
-    settled: Money
 
 
 def create_budget(
@@ -51,22 +36,3 @@ def create_budget(
         )
     )
     return budget_id
-
-
-def read_budgets(connection: Connection, org: str) -> Sequence[BudgetState]:
-    """Every budget of an organisation, the oldest first."""
-    rows = connection.execute(
-        select(_BUDGET).where(_BUDGET.c.org_id == org).order_by(_BUDGET.c.budget_id)
-    )
-    return [
-        BudgetState(
-            row.budget_id,
-            row.org_id,
-            row.scope_type,
-            row.scope_id,
-            row.limit_micro,
-            row.reserved_micro,
-            row.settled_micro,
-        )
-        for row in rows
-    ]

@@ -9,15 +9,33 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import Pack, engine, load_pack, question_of
 from gateway.core.errors import Code, Unavailable
 from gateway.core.policy import Effect
+from gateway.core.ports import Policy
 from gateway.settings import baseline_pack
-from tests.contracts.policy_cases import packs, questions, strange_questions, write_pack
+from tests.contracts.policy_cases import (
+    APPS,
+    HOSTING,
+    INSPECTORS,
+    LABELS,
+    LISTS,
+    MODALITIES,
+    MODELS,
+    MOMENTS,
+    SCORES,
+    TAGS,
+    TEAMS,
+    TIMES,
+    TOOLS,
+    packs,
+    questions,
+    strange_questions,
+    write_pack,
+)
 from tests.fakes.policy import FakePolicy
 
 MODULE = engine().read_bytes()
@@ -29,48 +47,131 @@ def remembering(pack: Pack = BASELINE, size: int = 100) -> tuple[CachedPolicy, F
     return CachedPolicy(inner, pack.reads, pack.instants, size=size), inner
 
 
-@st.composite
-def neighbours(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """A question, and others that differ from it in one member of another question."""
-    first, other = draw(questions()), draw(questions())
-    asked = [first, draw(strange_questions())]
-    for path in PATHS:
-        near = copy.deepcopy(first)
-        holder, source = near, other
-        for name in path[:-1]:
-            holder, source = holder[name], source[name]
-        holder[path[-1]] = source[path[-1]]
-        asked.append(near)
-    return [*asked, first]
+async def agrees(pack: Pack, policy: Policy, asked: list[dict[str, Any]]) -> None:
+    """Whether remembering changes no answer, in this order of questions."""
+    cached = CachedPolicy(policy, pack.reads, pack.instants, size=1_000)
+    for question in asked:
+        expected = (await policy.decide(question)).verdict
+        assert (await cached.decide(question)).verdict == expected
 
 
-PATHS = [
-    ("subject", "id"),
-    ("subject", "properties", "team"),
-    ("subject", "properties", "tags"),
-    ("resource", "id"),
-    ("resource", "properties", "hosting"),
-    ("context", "time"),
-    ("context", "findings"),
-    ("context", "unavailable"),
-    ("context", "request"),
-    ("context", "tool_call"),
-    ("context", "review"),
-    ("action",),
-]
+CHANGES: dict[str, list[Any]] = {
+    "subject/id": APPS,
+    "subject/properties/team": [*TEAMS, None],
+    "subject/properties/tags": [[], *([tag] for tag in TAGS)],
+    "resource/id": MODELS,
+    "resource/properties/hosting": [*HOSTING, None],
+    "context/time": MOMENTS,
+    "context/unavailable": [[], *([name] for name in INSPECTORS)],
+    "context/request/tools": [[], *([tool] for tool in TOOLS)],
+    "context/request/answers": [["text"], *([name] for name in MODALITIES)],
+    "context/review": [None, {"id": "r", "state": "approved"}, {"id": "r", "state": "pending"}],
+    "context/findings/0/kind": ["pii", "secret", "phrase", "opaque"],
+    "context/findings/0/label": [*LABELS, *LISTS, *MODALITIES],
+    "context/findings/0/direction": ["input", "output"],
+    "context/findings/0/score": SCORES,
+    "context/tool_call/name": TOOLS,
+}
 
 
-@given(documents=packs(), asked=neighbours())
+def changed(question: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """`question` with another value at `path`; as it is where there is no such place."""
+    near = copy.deepcopy(question)
+    holder: Any = near
+    *way, last = path.split("/")
+    for name in way:
+        holder = (holder[:1] or [None])[0] if isinstance(holder, list) else (holder or {}).get(name)
+    if holder is not None:
+        holder[last] = value
+    return near
+
+
+def neighbours(question: dict[str, Any]) -> list[dict[str, Any]]:
+    """The question, and every other that differs from it in one fact."""
+    return [
+        question,
+        *(changed(question, path, value) for path, values in CHANGES.items() for value in values),
+    ]
+
+
+@given(documents=packs(), question=questions(), strange=strange_questions())
 async def test_what_is_remembered_is_what_would_be_decided(
-    documents: dict[str, Any], asked: list[dict[str, Any]]
+    documents: dict[str, Any], question: dict[str, Any], strange: dict[str, Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pack = load_pack(write_pack(documents, Path(folder)))
-    engine_itself = WasmPolicy(MODULE, pack.data, pack.revision)
-    cached = CachedPolicy(engine_itself, pack.reads, pack.instants, size=50)
-    for question in asked:
-        expected = (await engine_itself.decide(question)).verdict
-        assert (await cached.decide(question)).verdict == expected
+    policy = FakePolicy(pack.data, pack.revision)
+    await agrees(pack, policy, [*neighbours(question), strange, question])
+
+
+SEEN = [{"kind": "pii", "label": "EMAIL_ADDRESS", "score": 0.5}]
+CALL = {"tool_call": "search", "findings": [{**SEEN[0], "direction": "output"}]}
+PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "subject.id": ({"app": "shop-bot"}, {"app": "lab"}),
+    "subject.properties.team": ({"team": "support"}, {"team": "research"}),
+    "subject.properties.tags": ({"tags": ["internal"]}, {"tags": []}),
+    "resource.id": ({"model": "gpt-4o"}, {"model": "claude"}),
+    "resource.properties.hosting": ({"hosting": "internal"}, {"hosting": "external"}),
+    "action.properties.stage": ({"findings": CALL["findings"]}, CALL),
+    "context.time": ({"time": TIMES[0]}, {"time": TIMES[3]}),
+    "context.unavailable": ({}, {"unavailable": ["pii"]}),
+    "context.request.tools": ({"tools": ["search"]}, {"tools": ["search", "shell"]}),
+    "context.request.answers": ({}, {"answers": ["audio"]}),
+    "context.tool_call.name": ({"tool_call": "search"}, {"tool_call": "shell"}),
+    "context.review.state": (
+        {"findings": [{"kind": "secret", "label": "KEY"}], "review": "pending"},
+        {"findings": [{"kind": "secret", "label": "KEY"}], "review": "approved"},
+    ),
+    "context.findings.*.kind": ({"findings": SEEN}, {"findings": [{**SEEN[0], "kind": "x"}]}),
+    "context.findings.*.label": ({"findings": SEEN}, {"findings": [{**SEEN[0], "label": "x"}]}),
+    "context.findings.*.score": ({"findings": SEEN}, {"findings": [{**SEEN[0], "score": 0.4}]}),
+    "context.findings.*.direction": (
+        {"findings": SEEN},
+        {"findings": [{**SEEN[0], "direction": "output"}]},
+    ),
+}
+"""For each fact that a rule may read, two questions that differ in it and are decided otherwise."""
+
+
+def rule(id: str, kind: str, params: dict[str, Any], **more: Any) -> dict[str, Any]:
+    message = {"message": {"en": "Yes."}}
+    return (
+        {"id": id, "title": id, "kind": kind, "mode": "enforce", "params": params} | message | more
+    )
+
+
+EVERYTHING = [
+    rule("models", "model_access", {"models": ["*"]}),
+    rule("by-model", "model_access", {"models": ["gpt-*"], "max_output_tokens": 9}),
+    rule("by-app", "label", {"labels": ["app"]}, when={"apps": ["shop-*"]}),
+    rule("by-team", "label", {"labels": ["team"]}, when={"teams": ["support"]}),
+    rule("by-tag", "label", {"labels": ["tag"]}, when={"tags": ["internal"]}),
+    rule("by-hosting", "label", {"labels": ["hosting"]}, when={"hosting": ["internal"]}),
+    rule("by-time", "label", {"labels": ["time"]}, valid={"from": TIMES[1]}),
+    rule("pii", "pii", {"direction": "input", "labels": ["EMAIL_ADDRESS"]}, on_match="mask"),
+    rule("out", "pii", {"direction": "output", "labels": ["EMAIL_ADDRESS"]}, on_match="filter"),
+    rule("secret", "secret", {"direction": "input", "labels": ["KEY"]}, on_match="review"),
+    rule("tools", "tool_access", {"deny": ["shell"]}, on_match="restrict"),
+    rule("opaque", "opaque", {"direction": "output", "modalities": ["audio"]}, on_match="deny"),
+    rule("gone", "unavailable", {"inspectors": ["*"]}, on_error="closed"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS.values(), ids=PAIRS)
+async def test_every_fact_that_matters_is_read(
+    first: dict[str, Any], second: dict[str, Any], tmp_path: Path
+) -> None:
+    pack = load_pack(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path))
+    policy = WasmPolicy(MODULE, pack.data, pack.revision)
+    asked = [question_of(first), question_of(second)]
+    verdicts = [(await policy.decide(question)).verdict for question in asked]
+    assert verdicts[0] != verdicts[1]
+    await agrees(pack, policy, [*asked, *asked])
+
+
+def test_every_fact_that_is_declared_is_tried(tmp_path: Path) -> None:
+    pack = load_pack(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path))
+    assert set(PAIRS) == pack.reads | {"context.time"}
 
 
 async def test_the_second_time_nobody_is_asked() -> None:

@@ -27,7 +27,7 @@ async def serving(handler: Handler, seconds: float = 30) -> AsyncIterator[OpaSer
     """A policy whose server is `handler`."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
+    runner = web.AppRunner(app, shutdown_timeout=0.05)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

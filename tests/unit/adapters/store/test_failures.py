@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,6 +196,33 @@ async def test_a_commit_in_doubt_is_looked_up(
         written = [opened(), attempt(), *second, attempt(3), closed()]
         assert await ledger.entries(id) == written
         assert ledger.figures(budget_id) == (0, 20)
+
+
+async def test_a_locked_database_is_noticed_without_a_call(
+    sqlite_url: str, keyring: Keyring
+) -> None:
+    async with SqlLedger.on(sqlite_url, keyring, patience=0.05) as ledger:
+        with locked(sqlite_url):
+            await until(lambda: not ledger.journal.ready)
+        await until(lambda: ledger.journal.ready)
+
+
+async def test_who_waits_too_long_is_told(sqlite_url: str, keyring: Keyring) -> None:
+    async with SqlLedger.on(sqlite_url, keyring, patience=0.0) as ledger:
+        answers, id = threading.Event(), new_id("exc")
+
+        @event.listens_for(ledger.journal.engine, "before_cursor_execute")
+        def wait(_c: object, _k: object, statement: str, *_: object) -> None:
+            if statement.startswith("INSERT INTO audit_entry"):
+                answers.wait(BOUND)
+
+        record = ledger.journal.begin(id, principal(), opened())
+        with pytest.raises(Unavailable) as refused:
+            await record.append(attempt())
+        assert refused.value.code is Code.AUDIT_UNAVAILABLE
+        answers.set()
+        await record.close(closed("failed"), Money(0))
+        assert await ledger.entries(id) == [opened(), attempt(), closed("failed")]
 
 
 async def test_one_spoilt_item_harms_no_neighbour(database: Database, keyring: Keyring) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from gateway.adapters.keyring import Keyring
-from gateway.adapters.store.engine import for_writing
-from gateway.adapters.store.session import WrongKeyring
+from gateway.adapters.store.engine import for_writing, open_engine
+from gateway.adapters.store.session import WrongKeyring, bound_keyring
 from gateway.adapters.store.tables import AuditEntry, Reservation, Writer, table
 from gateway.core.errors import Code, Unavailable
 from gateway.core.ids import new_id
@@ -135,6 +136,22 @@ async def test_who_was_taken_for_dead_writes_no_more_of_the_lost(fleet: Fleet) -
     assert other.figures(budget_id) == (0, 603)
 
 
+async def test_who_was_taken_for_dead_notices_by_itself(fleet: Fleet) -> None:
+    sleeper, other = await fleet.start(), await fleet.start()
+    id, _ = await open_one(sleeper)
+    lapse(other, id)
+    await other.journal.recover()
+
+    def writers() -> int:
+        with other.journal.engine.begin() as connection:
+            return len(connection.execute(select(WRITER.c.epoch)).all())
+
+    deadline = time.monotonic() + 30.0  # a bound for what never comes, not a measure
+    while writers() < 3:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
 async def test_a_clean_stop_leaves_the_lease_to_nobody(fleet: Fleet, keyring: Keyring) -> None:
     async with SqlLedger.on(fleet.database.url, keyring) as stopped:
         id, _ = await open_one(stopped)
@@ -185,6 +202,14 @@ async def test_one_budget_shared_by_many_gateways_is_never_overspent(fleet: Flee
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert results.count(1) == 10
     assert ledgers[0].figures(budget_id) == (6_000, 0)
+
+
+async def test_a_database_says_which_keyring_it_needs(fleet: Fleet) -> None:
+    engine = open_engine(fleet.database.url)
+    assert bound_keyring(engine) is None
+    await fleet.start()
+    assert bound_keyring(engine) == fleet.keyring.id
+    engine.dispose()
 
 
 async def test_another_keyring_is_refused(

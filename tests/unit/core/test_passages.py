@@ -1,0 +1,120 @@
+"""Where text sits: it is read, and rewritten, exactly there; JSON in text stays JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.findings import Direction
+from gateway.core.passages import JsonText, Slot, slots_of
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**18), 10**18) | TEXTS
+    | st.floats(-1e6, 1e6, allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def holding(text: str) -> tuple[dict[str, str], Slot]:
+    holder = {"arguments": text}
+    return holder, Slot(holder, "arguments", "/a", "assistant")
+
+
+def strings(value: Any) -> list[str]:
+    """Every string, name and long whole number, in document order: what a reader would read."""
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (key, *strings(item))]
+    if isinstance(value, list):
+        return [text for item in value for text in strings(item)]
+    if isinstance(value, str):
+        return [value]
+    long = isinstance(value, int) and not isinstance(value, bool) and abs(value) > 99_999
+    return [str(value)] if long else []
+
+
+def test_a_slot_is_read_and_rewritten_where_it_stands() -> None:
+    request = {"stop": ["a", "b"]}
+    slot = Slot(request["stop"], 1, "/stop/1", "user")
+    assert slot.text == "b"
+    slot.put("c")
+    assert request == {"stop": ["a", "c"]}
+    passage = slot.passage()
+    assert (passage.text, passage.where, passage.role) == ("c", "/stop/1", "user")
+    assert (passage.direction, passage.before) == (Direction.INPUT, "")
+
+
+@given(DOCUMENTS)
+def test_every_text_of_a_document_is_a_slot(document: Any) -> None:
+    _, slot = holding(json.dumps(document))
+    slots = slots_of(slot, json=True)
+    assert [inner.text for inner in slots] == strings(document)
+    assert len({inner.where for inner in slots}) == len(slots)
+    assert {inner.role for inner in slots} <= {"assistant"}
+
+
+@given(DOCUMENTS, TEXTS, st.integers(0, 99))
+def test_a_text_is_rewritten_and_the_rest_stays(document: Any, text: str, which: int) -> None:
+    holder, slot = holding(json.dumps(document))
+    slots = slots_of(slot, json=True)
+    if not slots:
+        return
+    place = which % len(slots)
+    before = strings(document)
+    slots[place].put(text)
+    after = json.loads(holder["arguments"])
+    expected = [*before[:place], text, *before[place + 1 :]]
+    doubled = len(set(before)) < len(before) or text in before  # two names may become one
+    if not doubled:
+        told = [str(item) for item in strings(after)]
+        assert [t for t in told if t in set(expected)] == told
+        assert text in told or len(text) == 0
+    assert slots[place].text == text
+
+
+def test_several_texts_are_rewritten_one_after_the_other() -> None:
+    holder, slot = holding('{"to": "ann", "n": [123456, 12345, true, 1.5, null], "cc": "bob"}')
+    for inner in slots_of(slot, json=True):
+        inner.put({"ann": '"A"\n', "123456": "[[CARD_1]]", "bob": "B"}.get(inner.text, inner.text))
+    assert json.loads(holder["arguments"]) == {
+        "to": '"A"\n', "n": ["[[CARD_1]]", 12345, True, 1.5, None], "cc": "B",
+    }  # fmt: skip
+
+
+def test_an_untouched_document_stays_byte_for_byte() -> None:
+    text = '{ "a" :1.0,   "b": "x" }'
+    holder, slot = holding(text)
+    slots_of(slot, json=True)
+    assert holder["arguments"] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": ', "", "call me", "{'a': 1}", "NaN", '"\\ud83d"'],
+)
+def test_what_should_be_json_and_is_not_is_plain_text(text: str) -> None:
+    _, slot = holding(text)
+    assert slots_of(slot, json=True) == [slot]
+    with pytest.raises(ValueError, match=""):
+        JsonText(slot)
+
+
+def test_a_name_that_is_there_twice_hides_nothing() -> None:
+    """A parser keeps the last of two; the other would pass unseen, and may be the one read."""
+    _, slot = holding('{"to": "banned", "to": "good"}')
+    assert any("banned" in inner.text for inner in slots_of(slot, json=True))
+
+
+def test_json_that_nests_deep_is_read_all_the_same() -> None:
+    _, slot = holding("[" * 1_000 + '"deep"' + "]" * 1_000)
+    assert any("deep" in inner.text for inner in slots_of(slot, json=True))
+
+
+def test_text_that_need_not_be_json_is_one_slot() -> None:
+    _, slot = holding('{"a": "b"}')
+    assert slots_of(slot, json=False) == [slot]
