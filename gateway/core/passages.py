@@ -8,7 +8,9 @@ from typing import Any
 
 import orjson
 
+from gateway.core.errors import Malformed
 from gateway.core.findings import Direction
+from gateway.core.json_body import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,14 @@ class JsonText:
 
     Keys are text too, and whole numbers of six digits or more may be (a card, a phone); a
     number that is rewritten becomes a string. Strings are visited in document order.
+    Raises `ValueError` for what is no JSON, or could be read in two ways.
     """
 
     SHORTEST_NUMBER = 6
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
-        self._document = orjson.loads(slot.text)  # raises ValueError where it is no JSON
+        self._document = _read(slot.text)
         self.texts = list(self._strings(self._document))
         self._original = tuple(self.texts)
 
@@ -113,6 +116,13 @@ class JsonText:
                 return value
 
 
+def _read(text: str) -> Any:
+    try:
+        return parse(text.encode())
+    except Malformed as error:
+        raise ValueError(error.message) from error
+
+
 class _Leaf(Slot):
     """One string of a `JsonText`."""
 
@@ -130,7 +140,8 @@ class _Leaf(Slot):
 def slots_of(slot: Slot, *, json: bool) -> Sequence[Slot]:
     """The slots of a field: itself, or where it holds `json`, one for each string inside.
 
-    Text that should be JSON and is not is governed as plain text.
+    Text that should be JSON and is not, or in which a name occurs twice, is governed as plain
+    text: what a parser would drop is seen too.
     """
     if json:
         try:

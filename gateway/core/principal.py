@@ -31,8 +31,12 @@ class Principal:
 
     def may_call(self, action: str) -> bool:
         """Whether the key's scopes cover `action`, such as `chat.completions.create`."""
-        return any(fnmatchcase(action, scope) for scope in self.scopes)
+        return _covered(action, self.scopes)
 
     def may_use(self, model: str) -> bool:
         """Whether the key's own list of models admits `model`."""
-        return any(fnmatchcase(model, pattern) for pattern in self.models)
+        return _covered(model, self.models)
+
+
+def _covered(name: str, patterns: tuple[str, ...]) -> bool:
+    return "*" in patterns or any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -33,7 +33,7 @@ class Entry:
     """
 
     kind: Kind
-    facts: Mapping[str, Any]
+    facts: dict[str, Any]
     parts: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -45,7 +45,7 @@ class Receipt:
     leaf: bytes
 
 
-def canonical(header: Mapping[str, Any]) -> bytes:
+def canonical(header: dict[str, Any]) -> bytes:
     """`header` as canonical JSON (RFC 8785). These bytes are stored, and hashed as stored.
 
     Equal to JCS for what a header may hold: ASCII keys, no floats. Raises `TypeError`
@@ -56,22 +56,22 @@ def canonical(header: Mapping[str, Any]) -> bytes:
 
 
 def _check(value: Any) -> None:
-    match value:
-        case str() | bool() | None:
-            return
-        case int():
-            if abs(value) >= 2**53:
-                raise TypeError(f"too large for a JSON number: {value}")
-        case list() | tuple():
-            for item in value:
-                _check(item)
-        case Mapping():
-            for key, item in value.items():
-                if not key.isascii():
-                    raise TypeError(f"a key that is not ASCII: {key!r}")
-                _check(item)
-        case _:
-            raise TypeError(f"not for a header: {type(value).__name__}")
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return
+    if kind is int:
+        if abs(value) >= 2**53:
+            raise TypeError(f"too large for a JSON number: {value}")
+    elif kind is dict:
+        for key, item in value.items():
+            if not key.isascii():
+                raise TypeError(f"a key that is not ASCII: {key!r}")
+            _check(item)
+    elif kind is list or kind is tuple:
+        for item in value:
+            _check(item)
+    elif not isinstance(value, str):  # a StrEnum is one
+        raise TypeError(f"not for a header: {kind.__name__}")
 
 
 def leaf_hash(header: bytes) -> bytes:

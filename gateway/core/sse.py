@@ -57,7 +57,8 @@ class Decoder:
             self._line.clear()
         messages = self._read(lines)
         self._line += rest
-        if len(self._line) > self._limit:
+        mark = len(_BOM) if self._at_start and self._line.startswith(_BOM) else 0
+        if len(self._line) - mark > self._limit:
             self._fault = f"a line of more than {self._limit} bytes"
         if not messages:
             self._check()

@@ -11,6 +11,7 @@ from gateway.core.passages import Slot, slots_of
 
 MOST_MESSAGES = 2_048
 MOST_CHOICES = 128
+LONGEST_MODEL = 256
 
 _OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
 _MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
@@ -37,6 +38,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "stop": (str, list),
 }
 
+_MESSAGE_TYPES: dict[str, tuple[type, ...]] = {
+    "content": (str, list),
+    "refusal": (str,),
+    "reasoning_content": (str,),
+    "reasoning": (str,),
+    "name": (str,),
+    "tool_calls": (list,),
+    "function_call": (dict,),
+}
+
 
 def check(body: object) -> dict[str, Any]:
     """`body`, when it is a chat request. Raises `Malformed`, naming the field.
@@ -48,8 +59,11 @@ def check(body: object) -> dict[str, Any]:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise Malformed("'model' must be a non-empty string.", param="model")
-    for name, types in _TYPES.items():
-        _typed(body.get(name), types, name)
+    if len(model) > LONGEST_MODEL:
+        raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
+    for name, value in body.items():
+        if name in _TYPES:
+            _typed(value, _TYPES[name], name)
     _between(body.get("n"), 1, MOST_CHOICES, "n")
     _between(body.get("max_tokens"), 1, 2**31, "max_tokens")
     _between(body.get("max_completion_tokens"), 1, 2**31, "max_completion_tokens")
@@ -151,19 +165,16 @@ def _check_message(message: object, where: str) -> None:
     if not isinstance(message, dict):
         raise Malformed(f"'{where}' must be an object.", param=where)
     _typed(message.get("role"), (str,), f"{where}.role", needed=True)
-    content = message.get("content")
-    _typed(content, (str, list), f"{where}.content")
-    _check_parts(content, f"{where}.content")
-    for name in ("refusal", "reasoning_content", "reasoning", "name"):
-        _typed(message.get(name), (str,), f"{where}.{name}")
-    _typed(message.get("tool_calls"), (list,), f"{where}.tool_calls")
+    for name, value in message.items():
+        if name in _MESSAGE_TYPES:
+            _typed(value, _MESSAGE_TYPES[name], f"{where}.{name}")
+    _check_parts(message.get("content"), f"{where}.content")
     for index, call in enumerate(message.get("tool_calls") or ()):
         place = f"{where}.tool_calls[{index}]"
         _typed(call, (dict,), place, needed=True)
         for form, text in (("function", "arguments"), ("custom", "input")):
             _typed(call.get(form), (dict,), f"{place}.{form}")
             _typed((call.get(form) or {}).get(text), (str,), f"{place}.{form}.{text}")
-    _typed(message.get("function_call"), (dict,), f"{where}.function_call")
     arguments = (message.get("function_call") or {}).get("arguments")
     _typed(arguments, (str,), f"{where}.function_call.arguments")
 
@@ -206,18 +217,23 @@ def _between(value: int | None, least: int, most: int, where: str) -> None:
 
 def _message_slots(message: dict[str, Any], where: str) -> Iterator[Slot]:
     role = message["role"]
-    for name in _MESSAGE_TEXTS:
-        yield from _content_slots(message, name, f"{where}/{name}", role)
-    for index, call in enumerate(message.get("tool_calls") or ()):
-        place = f"{where}/tool_calls/{index}"
-        if (call.get("function") or {}).get("arguments"):
-            slot = Slot(call["function"], "arguments", f"{place}/function/arguments", role)
+    for name in message:
+        if name in _MESSAGE_TEXTS:
+            yield from _content_slots(message, name, f"{where}/{name}", role)
+        elif name == "tool_calls":
+            for index, call in enumerate(message["tool_calls"] or ()):
+                yield from _call_slots(call, f"{where}/tool_calls/{index}", role)
+        elif name == "function_call" and (message[name] or {}).get("arguments"):
+            slot = Slot(message[name], "arguments", f"{where}/function_call/arguments", role)
             yield from slots_of(slot, json=True)
-        if (call.get("custom") or {}).get("input"):
-            yield Slot(call["custom"], "input", f"{place}/custom/input", role)
-    if (message.get("function_call") or {}).get("arguments"):
-        place = f"{where}/function_call/arguments"
-        yield from slots_of(Slot(message["function_call"], "arguments", place, role), json=True)
+
+
+def _call_slots(call: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
+    if (call.get("function") or {}).get("arguments"):
+        slot = Slot(call["function"], "arguments", f"{where}/function/arguments", role)
+        yield from slots_of(slot, json=True)
+    if (call.get("custom") or {}).get("input"):
+        yield Slot(call["custom"], "input", f"{where}/custom/input", role)
 
 
 def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> Iterator[Slot]:

@@ -23,7 +23,10 @@ from gateway.core.ports import Masker
 LITERAL = "LITERAL"
 """The label of text that merely looks like a placeholder."""
 
-_LITERAL = re.compile(r"\[\[[A-Z][A-Z0-9_]*_[0-9]+\]\]", re.IGNORECASE)
+_BRACKET, _CLOSE, _INSIDE = r"\\{0,2}\[", r"\\{0,2}\]", r"[A-Za-z0-9_\\ ]"
+"""As a model may write them: escaped, once or twice, and with spaces."""
+_DOUBLE = re.compile(rf"{_BRACKET}{_BRACKET}({_INSIDE}+?){_CLOSE}{_CLOSE}")
+_NAME = re.compile(r"[A-Z][A-Z0-9_]*_[0-9]+")
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,10 +51,10 @@ class Mask:
         by_place = _by_place(exchange.findings, wanted)
         for slot in exchange.slots:
             found = by_place.get(slot.where, [])
-            literal = "[[" in slot.text
-            if found or literal:
-                text = slot.text
-                found = [*found, *_literals(text, slot.where)] if literal else found
+            text = slot.text
+            if "[" in text:
+                found = [*found, *_literals(text, slot.where)]
+            if found:
                 slot.put(self._masker.mask(text, found, vault.name))
         if not vault.values:
             return None
@@ -76,7 +79,8 @@ def _by_place(findings: Sequence[Finding], wanted: Params) -> dict[str, list[Fin
 def _literals(text: str, where: str) -> list[Finding]:
     return [
         Finding("literal", LITERAL, where, match.start(), match.end(), 1.0)
-        for match in _LITERAL.finditer(text)
+        for match in _DOUBLE.finditer(text)
+        if _NAME.fullmatch(_plain(match[1]))
     ]
 
 
@@ -116,13 +120,11 @@ class Restore:
             for name, value in values.items()
         }
         longest = max(len(name) for name in values)
-        inside = rf"[A-Za-z0-9_\\ ]{{0,{2 * longest + 4}}}"
-        bracket = r"\\{0,2}\["
-        close = r"\\{0,2}\]"
-        self._whole = re.compile(rf"{bracket}{bracket}({inside}?){close}{close}")
+        inside = rf"{_INSIDE}{{0,{2 * longest + 4}}}"
+        self._whole = re.compile(rf"{_BRACKET}{_BRACKET}({inside}?){_CLOSE}{_CLOSE}")
         self._start = re.compile(
-            rf"(?:{bracket}{bracket}(?P<inside>{inside}?)(?:{close})?(?:\\{{0,2}})"
-            rf"|{bracket}\\{{0,2}}|\\{{1,2}})\Z"
+            rf"(?:{_BRACKET}{_BRACKET}(?P<inside>{inside}?)(?:{_CLOSE})?(?:\\{{0,2}})"
+            rf"|{_BRACKET}\\{{0,2}}|\\{{1,2}})\Z"
         )
         self._longest = 2 * longest + 4 + 12
         self._held = ""

@@ -59,20 +59,26 @@ decision := {
 default effect := "deny"
 
 effect := "review" if {
-	count(denials) == 0
+	count(denying) == 0
 	count(held) > 0
 }
 
 effect := "allow" if {
-	count(denials) == 0
+	count(denying) == 0
 	count(held) == 0
 }
 
-# Everything that says no, by the id of its rule.
-denials[id] := reason(id) if {
+# Every rule that says no, whatever it gives for a reason.
+denying contains id if {
 	some id in enforced
 	hits[id].would == "deny"
 }
+
+denying contains "default.model" if count(admitting) == 0
+
+denying contains "default.unavailable" if count(unspoken) > 0
+
+denials[id] := reason(id) if some id in denying
 
 # A model that no rule admits.
 denials["default.model"] := {
@@ -85,7 +91,7 @@ denials["default.model"] := {
 	"severity": "medium",
 	"facts": {"model": input.resource.id},
 } if {
-	count(admitting) == 0
+	"default.model" in denying
 }
 
 # An inspector that could not be asked, and that no rule speaks of.
@@ -99,7 +105,7 @@ denials["default.unavailable"] := {
 	"severity": "high",
 	"facts": {"inspectors": sort(unspoken)},
 } if {
-	count(unspoken) > 0
+	"default.unavailable" in denying
 }
 
 # An approval is a fact of the question that lifts a review, never a way around a denial.

@@ -69,7 +69,7 @@ def held_back(stranger: str) -> bytes:
     said = ["", "Hi [[EMAIL", "_ADDRESS_1", "]]!", None]
     frames = []
     for number, text in enumerate(said):
-        delta = {} if text is None else {"role": "assistant", "content": text}
+        delta: dict[str, Any] = {} if text is None else {"content": text}
         choice = {"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}
         chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "odd"}
         chunk["choices"] = [choice]

@@ -1,11 +1,17 @@
-"""Packs and questions made up by hypothesis, from few enough names that rules meet facts."""
+"""Packs and questions made up at random, from few enough names that rules meet facts.
+
+Hypothesis chooses seeds, and not the parts: uniform choices meet far more of the library than
+the small and repetitive ones that it would make. A failing example is printed whole.
+"""
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -39,115 +45,122 @@ MOMENTS = [*TIMES, "2026-02-28T23:59:59.999999Z", "2026-03-01T00:00:00+00:00"]
 SCORES = [0, 0.1, 0.3, 0.5, 0.75, 1]
 
 
-def some(names: list[str], least: int = 0) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(names), min_size=least, max_size=3, unique=True)
+Made = TypeVar("Made")
 
 
-def optional(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional=members)
+def at_random(make: Callable[[Random], Made]) -> st.SearchStrategy[Made]:
+    return st.integers(0, 2**64 - 1).map(lambda seed: make(Random(seed)))
 
 
-WHEN = optional(
-    apps=some(PATTERNS, 1),
-    teams=some([*TEAMS, "*"], 1),
-    tags=some(TAGS, 1),
-    models=some(PATTERNS, 1),
-    hosting=some(HOSTING, 1),
-)
+def some(dice: Random, names: list[str], least: int = 0) -> list[str]:
+    """A few of the names, each once."""
+    return dice.sample(names, dice.randint(least, min(3, len(names))))
 
 
-@st.composite
-def rule_bodies(draw: st.DrawFn) -> dict[str, Any]:
+def selectors(dice: Random) -> dict[str, list[str]]:
+    """Where a rule applies: mostly everywhere, or by one selector."""
+    every = {
+        "apps": some(dice, PATTERNS, 1),
+        "teams": some(dice, [*TEAMS, "s*"], 1),
+        "tags": some(dice, TAGS, 1),
+        "models": some(dice, PATTERNS, 1),
+        "hosting": some(dice, HOSTING, 1),
+    }
+    chosen = dice.sample(sorted(every), dice.choice([0, 0, 1, 1, 2, 5]))
+    return {name: every[name] for name in chosen}
+
+
+def rule_body(dice: Random) -> dict[str, Any]:
     """What is particular to a kind of rule."""
-    direction = draw(st.sampled_from(["input", "output"]))
-    output = direction == "output"
-    score = draw(st.sampled_from(SCORES))
-    unit = draw(st.sampled_from(["sentence", "paragraph", "whole"]))
-    finds = {"direction": direction, "min_score": score, "unit": unit}
-    match draw(
-        st.sampled_from(
-            ["model_access"] * 2 + ["pii"] * 2
-            + ["tool_access", "secret", "phrase", "opaque", "unavailable", "label", "cache"]
-        )
-    ):  # fmt: skip
+    direction = dice.choice(["input", "output"])
+    answers = ["filter", "redact"]
+    finds = {
+        "direction": direction,
+        "min_score": dice.choice(SCORES),
+        "unit": dice.choice(["sentence", "paragraph", "whole"]),
+    }
+    match dice.choice(KINDS):
         case "model_access":
-            params = {"models": draw(some(PATTERNS, 1))}
-            if draw(st.booleans()):
-                params["max_output_tokens"] = draw(st.integers(1, 5))
+            params: dict[str, Any] = {"models": some(dice, PATTERNS, 1)}
+            if dice.random() < 0.5:
+                params["max_output_tokens"] = dice.randint(1, 5)
             return {"kind": "model_access", "params": params}
         case "tool_access":
-            lists = optional(allow=some([*TOOLS, "s*"], 1), deny=some([*TOOLS, "*l*"], 1))
-            params = draw(lists) or {"allow": ["*"]}
-            on_match = draw(st.sampled_from(["restrict", "deny", "review"]))
-            return {
-                "kind": "tool_access",
-                "params": params or {"allow": ["*"]},
-                "on_match": on_match,
+            params = {
+                "allow": some(dice, [*TOOLS, "s*"], 1),
+                "deny": some(dice, ["*l*", *TOOLS], 1),
             }
+            del params[dice.choice(["allow", "deny"])]
+            on_match = dice.choice(["restrict", "restrict", "deny", "review"])
+            return {"kind": "tool_access", "params": params, "on_match": on_match}
         case "pii" | "secret" as kind:
-            on = ["filter", "redact"] if output else ["mask", "deny", "review"]
-            params = {**finds, "labels": draw(some(LABELS, 1))}
-            return {"kind": kind, "params": params, "on_match": draw(st.sampled_from(on))}
+            asked = ["mask", "mask", "mask", "deny", "review"]
+            on_match = dice.choice(asked if direction == "input" else answers)
+            params = {**finds, "labels": some(dice, LABELS, 1)}
+            return {"kind": kind, "params": params, "on_match": on_match}
         case "phrase":
-            on = ["filter", "redact"] if output else ["deny", "review"]
-            params = {**finds, "list": draw(st.sampled_from(LISTS))}
-            return {"kind": "phrase", "params": params, "on_match": draw(st.sampled_from(on))}
+            on_match = dice.choice(["deny", "review"] if direction == "input" else answers)
+            params = {**finds, "list": dice.choice(LISTS)}
+            return {"kind": "phrase", "params": params, "on_match": on_match}
         case "opaque":
-            modalities = draw(some(["image", "audio", "file"], 1))
+            modalities = some(dice, MODALITIES, 1)
             params = {"direction": direction, "modalities": modalities, "labels": ["unread", "x"]}
-            on_match = draw(st.sampled_from(["label", "deny", "review"]))
+            on_match = dice.choice(["label", "label", "deny", "review"])
             return {"kind": "opaque", "params": params, "on_match": on_match}
         case "unavailable":
-            params = {"inspectors": draw(some([*INSPECTORS, "p*"], 1))}
-            on_error = draw(st.sampled_from(["closed", "open"]))
+            params = {"inspectors": some(dice, [*INSPECTORS, "p*", "*"], 1)}
+            on_error = dice.choice(["closed", "open"])
             return {"kind": "unavailable", "params": params, "on_error": on_error}
         case "label":
-            return {"kind": "label", "params": {"labels": draw(some(["a", "b", "c"], 1))}}
+            return {"kind": "label", "params": {"labels": some(dice, ["a", "b", "c"], 1)}}
         case _:
-            return {"kind": "cache", "params": {"seconds": draw(st.integers(1, 3))}}
+            return {"kind": "cache", "params": {"seconds": dice.randint(1, 3)}}
 
 
-@st.composite
-def packs(draw: st.DrawFn) -> dict[str, Any]:
+def rule(dice: Random, id: str) -> dict[str, Any]:
+    begin, end = sorted(dice.sample(TIMES, 2))
+    return {
+        "id": id,
+        "title": "A rule",
+        "severity": dice.choice(["low", "medium", "high", "critical"]),
+        "message": {"en": "Yes.", "fr": "Où ?"},
+        "when": selectors(dice),
+        "valid": dice.choice(
+            [{}, {}, {}, {"from": begin}, {"until": end}, {"from": begin, "until": end}]
+        ),
+        **rule_body(dice),
+        **dice.choice(MODES),
+    }
+
+
+def pack(dice: Random) -> dict[str, Any]:
     """The documents of a pack, by file. Most admit every model."""
-    rules = [
-        {
-            "id": f"rule-{at}",
-            "title": "A rule",
-            "severity": draw(st.sampled_from(["low", "medium", "high", "critical"])),
-            "message": {"en": "Yes.", "fr": "Où ?"},
-            "when": draw(st.one_of(st.just({}), WHEN)),
-            "valid": draw(st.one_of(st.just({}), valid_times())),
-            **draw(rule_bodies()),
-            **draw(st.sampled_from([{"mode": mode} for mode in MODES] + [FLOOR])),
-        }
-        for at in range(draw(st.integers(0, 7)))
-    ]
-    if draw(st.integers(0, 3)):
+    rules = [rule(dice, f"rule-{at}") for at in range(dice.randint(0, 12))]
+    if dice.random() < 0.9:
         rules.append({**ADMIT_ALL, "id": "admit-all"})
-    exceptable = [rule["id"] for rule in rules if not rule.get("floor")]
+    exceptable = [entry["id"] for entry in rules if not entry.get("floor")]
     exceptions = [
         {
             "id": f"exception-{at}",
-            "rule": draw(st.sampled_from(exceptable)),
-            "when": draw(st.one_of(st.just({}), WHEN)),
-            "until": draw(st.sampled_from(TIMES)),
+            "rule": dice.choice(exceptable),
+            "when": selectors(dice),
+            "until": dice.choice(TIMES),
             "why": "A test.",
             "approved_by": "somebody",
         }
-        for at in range(draw(st.integers(0, 3)) if exceptable else 0)
+        for at in range(dice.randint(0, 3) if exceptable else 0)
     ]
     return {"rules": rules, "exceptions": exceptions}
 
 
-@st.composite
-def valid_times(draw: st.DrawFn) -> dict[str, Any]:
-    begin, end = sorted(draw(some(TIMES, 2))[:2])
-    return draw(st.sampled_from([{"from": begin}, {"until": end}, {"from": begin, "until": end}]))
-
-
-MODES = ["off", "observe", "enforce", "enforce", "enforce"]
-FLOOR = {"mode": "enforce", "floor": True}
+KINDS = [
+    *("model_access", "tool_access", "tool_access", "pii", "pii", "pii", "secret", "phrase"),
+    *("opaque", "opaque", "unavailable", "label", "cache"),
+]
+MODES = [
+    *({"mode": mode} for mode in ("off", "observe", "enforce", "enforce", "enforce")),
+    {"mode": "enforce", "floor": True},
+]
 ADMIT_ALL = {
     "title": "Everything",
     "kind": "model_access",
@@ -171,62 +184,49 @@ def write_pack(documents: dict[str, Any], folder: Path) -> Path:
     return folder
 
 
-FINDINGS = st.lists(
-    st.fixed_dictionaries(
+def question(dice: Random) -> dict[str, Any]:
+    """A question of the known shape."""
+    findings = [
         {
-            "kind": st.sampled_from(["pii", "secret", "phrase", "opaque", "unheard-of"]),
-            "label": st.sampled_from([*LABELS, *LISTS, *MODALITIES]),
-            "score": st.sampled_from(SCORES),
-            "direction": st.sampled_from(["input", "input", "output"]),
+            "kind": dice.choice(["pii", "pii", "secret", "phrase", "opaque", "unheard-of"]),
+            "label": dice.choice([*LABELS, *LISTS, *MODALITIES]),
+            "score": dice.choice(SCORES),
+            "direction": dice.choice(["input", "input", "output"]),
         }
-    ),
-    max_size=6,
-)
-
-
-@st.composite
-def questions(draw: st.DrawFn) -> dict[str, Any]:
-    """Questions of the known shape."""
-    given = draw(
-        optional(
-            app=st.sampled_from(APPS),
-            team=st.sampled_from([*TEAMS, None]),
-            tags=some(TAGS),
-            model=st.sampled_from(MODELS),
-            hosting=st.sampled_from([*HOSTING, None]),
-            findings=FINDINGS,
-            unavailable=some(INSPECTORS),
-            tools=st.lists(st.sampled_from(TOOLS), max_size=4),
-            answers=some(["text", *MODALITIES]),
-            tool_call=st.sampled_from(TOOLS),
-            review=st.sampled_from(["approved", "pending"]),
-            time=st.sampled_from(
-                [*TIMES, "2026-02-28T23:59:59.999999Z", "2026-03-01T00:00:00+00:00"]
-            ),
-        )
-    )
+        for _ in range(dice.choice([0, 1, 3, 6, 12]))
+    ]
+    given = {
+        "app": dice.choice(APPS),
+        "team": dice.choice([*TEAMS, None]),
+        "tags": some(dice, TAGS),
+        "model": dice.choice(MODELS),
+        "hosting": dice.choice([*HOSTING, None]),
+        "findings": findings,
+        "unavailable": dice.choice([[], [], some(dice, INSPECTORS)]),
+        "tools": dice.choices(TOOLS, k=dice.randint(0, 4)),
+        "answers": some(dice, ["text", *MODALITIES]),
+        "time": dice.choice(MOMENTS),
+        "review": dice.choice([None, "approved", "pending"]),
+        "tool_call": dice.choice([None, None, None, *TOOLS]),
+    }
     return copy.deepcopy(dict(question_of(given)))
 
 
-JUNK = st.sampled_from(
-    [None, True, False, 0, 1, -1, 0.5, 2, "", "x", "request", [], ["x"], [1], {}]
-)
+JUNK = [None, True, False, 0, 1, -1, 0.5, 2, "", "x", [], ["x"], [1], {}]
 
 
-@st.composite
-def strange_questions(draw: st.DrawFn) -> dict[str, Any]:
-    """Questions with one part lost, added or replaced; some are still of the known shape."""
-    question = draw(questions())
-    places = list(_places(question))
-    holder, key = draw(st.sampled_from(places))
-    match draw(st.sampled_from(["lose", "add", "replace"])):
+def strange_question(dice: Random) -> dict[str, Any]:
+    """A question with one part lost, added or replaced; some are still of the known shape."""
+    asked = question(dice)
+    holder, key = dice.choice(list(_places(asked)))
+    match dice.choice(["lose", "add", "replace"]):
         case "lose":
             del holder[key]
         case "add" if isinstance(holder, dict):
-            holder["unheard_of"] = draw(JUNK)
+            holder["unheard_of"] = dice.choice(JUNK)
         case _:
-            holder[key] = draw(JUNK)
-    return question
+            holder[key] = dice.choice(JUNK)
+    return asked
 
 
 def _places(value: Any) -> Any:
@@ -235,3 +235,15 @@ def _places(value: Any) -> Any:
         yield value, key
         if isinstance(member, dict | list):
             yield from _places(member)
+
+
+def packs() -> st.SearchStrategy[dict[str, Any]]:
+    return at_random(pack)
+
+
+def questions() -> st.SearchStrategy[dict[str, Any]]:
+    return at_random(question)
+
+
+def strange_questions() -> st.SearchStrategy[dict[str, Any]]:
+    return at_random(strange_question)

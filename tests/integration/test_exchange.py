@@ -78,24 +78,29 @@ def test_personal_data_is_masked_and_restored(name: str, column: House) -> None:
     assert "mask" in seen.facts["decision"]["obligations"]
 
 
+SEND = {
+    "type": "function",
+    "function": {
+        "name": "send",
+        "parameters": {"type": "object", "properties": {"to": {"type": "string"}}},
+    },
+}
+
+
 @STREAMED
 def test_a_value_is_restored_inside_tool_arguments(stream: bool, column: House) -> None:
-    tool = {"type": "function", "function": {"name": "send", "parameters": {
-        "type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}}}  # fmt: skip
-    call = f'@replay tool send {{"to": "{MASKED}", "note": "a \\"quoted\\" word"}}'
-    seen = scene(column, f"{call}\nWrite to {ADDRESS}.", stream=stream, tools=[tool])
+    """Also beside a placeholder that the caller wrote, which is a text like any other."""
+    asked = f'Call send: {ADDRESS} "or" {MASKED}'
+    seen = scene(column, asked, stream=stream, tools=[SEND])
+    assert ADDRESS not in str(seen.asked)
+    assert ADDRESS.encode() not in seen.part("answer_received")
     if stream:
-        calls = [c["delta"]["tool_calls"][0] for e in seen.events if e for c in e["choices"]
-                 if c["delta"].get("tool_calls")]  # fmt: skip
-        arguments = "".join(each["function"]["arguments"] for each in calls)
+        deltas = [c["delta"] for e in seen.events if e for c in e["choices"]]
+        calls = [delta["tool_calls"][0] for delta in deltas if delta.get("tool_calls")]
     else:
-        [made] = seen.answer.json()["choices"][0]["message"]["tool_calls"]
-        arguments = made["function"]["arguments"]
-    # The placeholder that the caller wrote itself is a text like any other: it is the value
-    # that was masked here, and comes back as it was.
-    assert orjson.loads(arguments)["note"] == 'a "quoted" word'
-    assert orjson.loads(arguments)["to"] in (ADDRESS, MASKED)
-    assert "[[LITERAL" not in arguments
+        calls = seen.answer.json()["choices"][0]["message"]["tool_calls"]
+    arguments = "".join(call["function"].get("arguments", "") for call in calls)
+    assert orjson.loads(arguments) == {"to": asked}
 
 
 @STREAMED
@@ -199,7 +204,7 @@ def test_a_caller_who_hangs_up(column: House) -> None:
     assert seen["ended_at"] - left < 1.0, "the clock of one machine"
 
 
-def test_a_retried_key_that_was_revoked(column: House) -> None:
+def test_a_key_that_was_revoked(column: House) -> None:
     """Revocation is effective within a second."""
     text = column.key("--tag", f"revoked-{time.time_ns()}")
     key_id = text.split("_")[2]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from jsonschema_rs import Draft202012Validator
+from jsonschema_rs import Draft202012Validator, ValidationErrorKind
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -142,6 +142,8 @@ def violations(document: Document, validator: Draft202012Validator) -> Iterator[
         where = list(error.instance_path)
         at = ".".join(map(str, where))
         what = _plain(error.message)
+        if isinstance(error.kind, ValidationErrorKind.AdditionalProperties):
+            where = [*where, *error.kind.unexpected[:1]]
         yield document.problem(where, f"{at}: {what}" if at else what)
 
 

@@ -134,10 +134,8 @@ PAIRS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def rule(id: str, kind: str, params: dict[str, Any], **more: Any) -> dict[str, Any]:
-    message = {"message": {"en": "Yes."}}
-    return (
-        {"id": id, "title": id, "kind": kind, "mode": "enforce", "params": params} | message | more
-    )
+    common = {"id": id, "title": id, "mode": "enforce", "message": {"en": "Yes."}}
+    return {**common, "kind": kind, "params": params, **more}
 
 
 EVERYTHING = [

@@ -30,6 +30,13 @@ def noting(done: list[str], what: str, fault: Exception | None = None
     return work
 
 
+async def leave(exchange: Exchange, why: Exception | None = None) -> None:
+    """Enter the exchange and leave it, by `why`."""
+    async with exchange:
+        if why is not None:
+            raise why
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_field_is_written_once_and_never_read_before(field: str) -> None:
     exchange = new()
@@ -112,10 +119,11 @@ async def test_work_that_is_deferred_at_the_end_is_done_too() -> None:
 async def test_a_fault_at_the_end_stops_nothing_and_is_raised() -> None:
     done: list[str] = []
     fault = OSError("x")
+    exchange = new()
+    exchange.defer(noting(done, "first"))
+    exchange.defer(noting(done, "second", fault))
     with pytest.raises(OSError, match="x") as raised:
-        async with new() as exchange:
-            exchange.defer(noting(done, "first"))
-            exchange.defer(noting(done, "second", fault))
+        await leave(exchange)
     assert raised.value is fault
     assert done == ["second", "first"]
     assert exchange.outcome is Outcome.COMPLETED
@@ -124,19 +132,20 @@ async def test_a_fault_at_the_end_stops_nothing_and_is_raised() -> None:
 async def test_several_faults_are_raised_together_newest_first() -> None:
     done: list[str] = []
     faults = [OSError("first"), KeyError("second")]
+    exchange = new()
+    for fault in faults:
+        exchange.defer(noting(done, "x", fault))
     with pytest.raises(ExceptionGroup) as raised:
-        async with new() as exchange:
-            for fault in faults:
-                exchange.defer(noting(done, "x", fault))
+        await leave(exchange)
     assert list(raised.value.exceptions) == faults[::-1]
 
 
 async def test_what_stopped_the_exchange_is_the_context_of_a_fault_at_the_end() -> None:
     why = Denied(Code.CONTENT_FILTER, "no")
+    exchange = new()
+    exchange.defer(noting([], "x", OSError("x")))
     with pytest.raises(OSError, match="x") as raised:
-        async with new() as exchange:
-            exchange.defer(noting([], "x", OSError("x")))
-            raise why
+        await leave(exchange, why)
     assert raised.value.__context__ is why
     assert exchange.outcome is Outcome.DENIED
 
@@ -199,10 +208,9 @@ async def test_a_cancellation_while_a_good_exchange_ends_is_not_lost() -> None:
 
 async def test_an_outcome_that_a_stage_wrote_stands() -> None:
     exchange = new()
+    exchange.outcome = Outcome.COMPLETED
     with pytest.raises(OSError, match="x"):
-        async with exchange:
-            exchange.outcome = Outcome.COMPLETED
-            raise OSError("x")
+        await leave(exchange, OSError("x"))
     assert exchange.outcome is Outcome.COMPLETED
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.core.findings import Direction
@@ -62,18 +62,13 @@ def test_every_text_of_a_document_is_a_slot(document: Any) -> None:
 def test_a_text_is_rewritten_and_the_rest_stays(document: Any, text: str, which: int) -> None:
     holder, slot = holding(json.dumps(document))
     slots = slots_of(slot, json=True)
-    if not slots:
-        return
+    assume(slots)
     place = which % len(slots)
-    before = strings(document)
+    expected = strings(document)
+    expected[place] = text
+    assume(len(set(expected)) == len(expected))  # else two names of an object may become one
     slots[place].put(text)
-    after = json.loads(holder["arguments"])
-    expected = [*before[:place], text, *before[place + 1 :]]
-    doubled = len(set(before)) < len(before) or text in before  # two names may become one
-    if not doubled:
-        told = [str(item) for item in strings(after)]
-        assert [t for t in told if t in set(expected)] == told
-        assert text in told or len(text) == 0
+    assert strings(json.loads(holder["arguments"])) == expected
     assert slots[place].text == text
 
 
@@ -100,7 +95,7 @@ def test_an_untouched_document_stays_byte_for_byte() -> None:
 def test_what_should_be_json_and_is_not_is_plain_text(text: str) -> None:
     _, slot = holding(text)
     assert slots_of(slot, json=True) == [slot]
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError):  # noqa: PT011 - of several parsers' making
         JsonText(slot)
 
 

@@ -33,15 +33,15 @@ def test_the_order_of_members_changes_nothing(header: dict[str, Any]) -> None:
     assert canonical(dict(reversed(header.items()))) == canonical(header)
 
 
-def test_tuples_and_words_of_an_enumeration_are_lists_and_text() -> None:
-    assert canonical({"b": (1, 2), "a": Kind.CLOSED}) == b'{"a":"closed","b":[1,2]}'
+def test_tuples_are_lists() -> None:
+    assert canonical({"b": (1, (2,))}) == b'{"b":[1,[2]]}'
 
 
 @pytest.mark.parametrize("deep", [False, True], ids=["at the top", "inside"])
 @pytest.mark.parametrize(
     "value",
     [1.5, 2.0, float("nan"), 2**53, -(2**53), b"bytes", {1, 2}, object(), {"é": 1}],
-    ids=repr,
+    ids=["half", "two", "nan", "large", "small", "bytes", "set", "object", "key"],
 )
 def test_what_has_no_one_form_is_refused(value: Any, deep: bool) -> None:
     with pytest.raises(TypeError):

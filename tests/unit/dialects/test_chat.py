@@ -163,12 +163,31 @@ def test_malformed_requests_name_the_field(case: str) -> None:
     assert refused.value.param == param
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-                    lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(
-                        ["model", "messages", "role", "content", "type", "text", "tools", "function",
-                         "tool_calls", "arguments", "stop", "stream", "n", "metadata", "custom"]),
-                        inner, max_size=5), max_leaves=25))  # fmt: skip
+NAMES = [
+    *("model", "messages", "role", "content", "type", "text", "tools", "function"),
+    *("tool_calls", "arguments", "stop", "n", "metadata", "custom"),
+]
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
+    ),
+    max_leaves=25,
+)
+REQUESTS = st.fixed_dictionaries(
+    {"model": st.just("m"), "messages": st.lists(ANY, min_size=1, max_size=2)},
+    optional={
+        name: ANY
+        for name in ("tools", "functions", "tool_choice", "stop", "metadata", "response_format")
+    },
+)
+MESSAGES = st.fixed_dictionaries(
+    {"role": st.just("user")},
+    optional={name: ANY for name in ("content", "tool_calls", "function_call", "name")},
+)
+
+
+@given(ANY | REQUESTS | st.builds(lambda m: {"model": "m", "messages": [m]}, MESSAGES))
 def test_any_json_is_checked_or_refused(body: Any) -> None:
     """What passes the check can be read by every part of the lens."""
     try:
