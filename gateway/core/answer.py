@@ -63,14 +63,30 @@ class Lane(NamedTuple):
 
 
 class Run:
-    """A piece of a lane's text where it stands in an event."""
+    """A piece of a lane's text where it stands in an event.
 
-    __slots__ = ("holder", "key", "lane")
+    Where the text belongs to a tool call, `call` is that call's object in the list at
+    `owner["tool_calls"]`, and the text stands at `call[form][key]`.
+    """
 
-    def __init__(self, lane: Lane, holder: dict[str, Any], key: str) -> None:
+    __slots__ = ("_call", "_form", "_owner", "holder", "key", "lane")
+
+    def __init__(
+        self,
+        lane: Lane,
+        holder: dict[str, Any],
+        key: str,
+        *,
+        owner: dict[str, Any] | None = None,
+        call: dict[str, Any] | None = None,
+        form: str = "",
+    ) -> None:
         self.lane = lane
         self.holder = holder
         self.key = key
+        self._owner = owner
+        self._call = call
+        self._form = form
 
     @property
     def text(self) -> str:
@@ -79,6 +95,23 @@ class Run:
 
     def put(self, text: str) -> None:
         self.holder[self.key] = text
+
+    def take_call(self) -> dict[str, Any] | None:
+        """Take the call out of the event, as none of its arguments may be shown yet."""
+        if self._owner is not None and self._call is not None:
+            calls = [call for call in self._owner["tool_calls"] if call is not self._call]
+            self._owner["tool_calls"] = calls
+            if not calls:
+                del self._owner["tool_calls"]
+        return self._call
+
+    def join(self, head: dict[str, Any]) -> None:
+        """Put the head of the call, taken from an earlier event, before this text."""
+        if self._owner is not None:
+            head[self._form][self.key] = self.text
+            calls = self._owner["tool_calls"]
+            self._owner["tool_calls"] = [head if call is self._call else call for call in calls]
+            self._call, self.holder = head, head[self._form]
 
 
 class Rewriter(Protocol):
@@ -131,23 +164,19 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
     """
 
     async def rewrite(events: Events) -> Events:
-        lanes: dict[Lane, Rewriter] = {}
+        lanes = _Lanes(make, dialect)
         last: Event | None = None
         async for event in events:
             last = event
-            here, broken = await _feed(event, lanes, make, dialect)
+            here, broken = await lanes.feed(event)
             if dialect.unspell(event):
                 event.edited()
-            ended = [lane for lane in lanes if event.whole or lane.group in dialect.ended(event)]
-            for lane in ended:
+            for lane in lanes.ended_by(event):
                 if broken is not None:
                     break
-                tail, broken = await _shown(lanes.pop(lane).finish())
-                if tail and lane in here:
-                    here[lane].put(here[lane].text + tail)
-                    event.edited()
-                elif tail:
-                    yield dialect.say(lane, tail, event)
+                tail, broken = await lanes.finish(lane, here.get(lane), event)
+                if tail is not None:
+                    yield tail
             if broken is not None:
                 if not event.whole and dialect.says_text(event):
                     dialect.unend(event)
@@ -155,34 +184,88 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
                 raise broken
             if not dialect.hollow(event):
                 yield event
-        for lane in list(lanes):  # a model that stopped without giving a reason
-            tail, broken = await _shown(lanes.pop(lane).finish())
-            if tail:
-                yield dialect.say(lane, tail, last)
+        for lane in lanes.open():  # a model that stopped without giving a reason
+            tail, broken = await lanes.finish(lane, None, last)
+            if tail is not None:
+                yield tail
             if broken is not None:
                 raise broken
 
     return rewrite
 
 
-async def _feed(
-    event: Event, lanes: dict[Lane, Rewriter], make: MakeRewriter, dialect: Dialect
-) -> tuple[dict[Lane, Run], Filtered | None]:
-    """Put what may be shown where the text of `event` stood; nothing once a rule is broken."""
-    here: dict[Lane, Run] = {}
-    broken: Filtered | None = None
-    for run in dialect.runs(event):
-        rewriter = lanes.get(run.lane)
-        if rewriter is None:
-            rewriter = lanes[run.lane] = make(run.lane)
-        text, shown = run.text, ""
-        if broken is None:
-            shown, broken = await _shown(rewriter.feed(text))
-        if shown != text:
-            run.put(shown)
-            event.edited()
-        here[run.lane] = run
-    return here, broken
+class _Lanes:
+    """The rewriters of one answer, and the heads of calls whose arguments are held back.
+
+    The head of a tool call (its id and name) leaves with the first of its arguments that may
+    be shown, so that a call that is stopped is not half delivered.
+    """
+
+    def __init__(self, make: MakeRewriter, dialect: Dialect) -> None:
+        self._make = make
+        self._dialect = dialect
+        self._rewriters: dict[Lane, Rewriter] = {}
+        self._heads: dict[Lane, dict[str, Any]] = {}
+
+    def open(self) -> list[Lane]:
+        return list(self._rewriters)
+
+    def ended_by(self, event: Event) -> list[Lane]:
+        """The lanes that end with `event`."""
+        if event.whole:
+            return self.open()
+        ended = self._dialect.ended(event)
+        return [lane for lane in self._rewriters if lane.group in ended] if ended else []
+
+    async def feed(self, event: Event) -> tuple[dict[Lane, Run], Filtered | None]:
+        """Put what may be shown where the text of `event` stood; nothing once a rule is broken.
+
+        Returns the runs that still stand in the event.
+        """
+        here: dict[Lane, Run] = {}
+        broken: Filtered | None = None
+        for run in self._dialect.runs(event):
+            rewriter = self._rewriters.get(run.lane)
+            if rewriter is None:
+                rewriter = self._rewriters[run.lane] = self._make(run.lane)
+            text, shown = run.text, ""
+            if broken is None:
+                shown, broken = await _shown(rewriter.feed(text))
+            if shown != text:
+                run.put(shown)
+                event.edited()
+            if event.whole or shown or not self._withheld(run):
+                here[run.lane] = run
+                if run.lane in self._heads:
+                    run.join(self._heads.pop(run.lane))
+            else:
+                event.edited()
+        return here, broken
+
+    def _withheld(self, run: Run) -> bool:
+        """Whether the run was part of a call, which was taken out of the event."""
+        call = run.take_call()
+        if call is not None:
+            self._heads.setdefault(run.lane, call)
+        return call is not None
+
+    async def finish(
+        self, lane: Lane, here: Run | None, like: Event | None
+    ) -> tuple[Event | None, Filtered | None]:
+        """Put what was held back where the lane's text stands, else into an event of its own."""
+        tail, broken = await _shown(self._rewriters.pop(lane).finish())
+        head = self._heads.pop(lane, None)
+        if here is not None:
+            if tail and like is not None:
+                here.put(here.text + tail)
+                like.edited()
+            return None, broken
+        if not tail and (head is None or broken is not None):
+            return None, broken
+        event = self._dialect.say(lane, tail, like)
+        if head is not None:
+            next(iter(self._dialect.runs(event))).join(head)
+        return event, broken
 
 
 async def _shown(cleared: Awaitable[str]) -> tuple[str, Filtered | None]:

@@ -30,6 +30,7 @@ def runs(event: Event) -> Iterator[Run]:
         said = choice.get("message" if event.whole else "delta")
         if isinstance(said, dict):
             yield from _runs_of(choice["index"], said)
+            yield from _call_runs(choice["index"], said, None if event.whole else said)
 
 
 def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
@@ -43,16 +44,22 @@ def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
     audio = said.get("audio")
     if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
         yield Run(Lane(group, "transcript"), audio, "transcript")
-    for place, call in enumerate(said.get("tool_calls") or ()):
-        name = f"tool_calls/{call.get('index', place)}"
-        function, custom = call.get("function"), call.get("custom")
-        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            yield Run(Lane(group, f"{name}/function/arguments", json=True), function, "arguments")
-        if isinstance(custom, dict) and isinstance(custom.get("input"), str):
-            yield Run(Lane(group, f"{name}/custom/input"), custom, "input")
     legacy = said.get("function_call")
     if isinstance(legacy, dict) and isinstance(legacy.get("arguments"), str):
         yield Run(Lane(group, "function_call/arguments", json=True), legacy, "arguments")
+
+
+def _call_runs(group: int, said: dict[str, Any], owner: dict[str, Any] | None) -> Iterator[Run]:
+    """The arguments of tool calls; `owner` is the delta that they may be taken out of."""
+    for place, call in enumerate(list(said.get("tool_calls") or ())):
+        for form, key in _CALL_TEXTS:
+            holder = call.get(form)
+            if isinstance(holder, dict):
+                holder.setdefault(key, "")  # some leave it out of a call's first piece
+                name = f"tool_calls/{call.get('index', place)}/{form}/{key}"
+                lane = Lane(group, name, json=key == "arguments")
+                if isinstance(holder[key], str):
+                    yield Run(lane, holder, key, owner=owner, call=call, form=form)
 
 
 def _text_parts(parts: Iterable[Any]) -> Iterator[dict[str, Any]]:

@@ -127,3 +127,19 @@ def test_lanes_do_not_mix(said: list[tuple[int, str]]) -> None:
     told = {choice["index"]: choice["message"]["content"] for choice in body["choices"]}
     assert told == expected
     assert not stopped
+
+
+@given(CUTS)
+def test_a_stopped_call_is_not_half_delivered(cuts: list[int]) -> None:
+    """C06: not even its name leaves before its arguments are cleared."""
+    arguments = json.dumps({"note": "a BOMB"})
+    body, stopped = read(called(pieces(arguments, cuts)), STOP)
+    assert stopped
+    assert not any("tool_calls" in choice["message"] for choice in body["choices"])
+
+
+def test_a_call_without_arguments_is_delivered_whole() -> None:
+    body, stopped = read(called([]), STOP, MASK)
+    assert not stopped
+    [call] = body["choices"][0]["message"]["tool_calls"]
+    assert call == {"id": "t1", "type": "function", "function": {"name": "send", "arguments": ""}}

@@ -205,6 +205,10 @@ BROKEN: dict[str, tuple[dict[str, str | None], str]] = {
         {"rules__more": RULE},
         "rules/pii.yaml:1: pii.mask: this id is there twice",
     ),
+    "a name that the library keeps for itself": (
+        {"rules__pii": RULE.replace("id: pii.mask", "id: default.model")},
+        "rules/pii.yaml:1: default.model: id: ",
+    ),
     "a list that is not there": (
         {
             "rules__pii": RULE.replace("kind: pii", "kind: phrase")

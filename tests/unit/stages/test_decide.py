@@ -100,7 +100,7 @@ async def test_what_is_allowed_goes_on_under_a_decision() -> None:
     desk, exchange = Desk(), coming()
     await desk.decide(exchange)
     assert desk.calls == 1
-    assert exchange.model is MODEL
+    assert exchange.model == MODEL
     assert exchange.decision.revision == "sha256:fixed"
     assert exchange.headers == {
         "x-govgate-decision": exchange.decision.id,
