@@ -75,19 +75,18 @@ class Route:
             )
         exchange.dialect.limit_output(exchange.request, limit)
         _bounded(exchange)
-        most = self._most(exchange, price, limit)
         try:
-            await self._attempt(exchange, most)
+            await self._attempt(exchange, self._most(exchange, price, limit))
         except OverBudget as error:
-            await self._clamped(exchange, price, limit, most, error)
+            await self._clamped(exchange, price, limit, error)
 
     async def _clamped(
-        self, exchange: Exchange, price: Price, limit: int, most: Money, error: OverBudget
+        self, exchange: Exchange, price: Price, limit: int, error: OverBudget
     ) -> None:
         """Once more, with the output that still fits. Raises `error` when little does."""
         each = exchange.dialect.choices(exchange.request) * price.output
-        spare = error.remaining - (most - Money(-(-each * limit // 1_000_000)))
-        fitting = min(limit, spare * 1_000_000 // each if each else limit)
+        spare = error.remaining * 1_000_000 - _read(exchange) * price.input
+        fitting = min(limit, spare // each if each else limit)
         if fitting < min(self.LEAST_USEFUL, limit):
             raise error
         exchange.dialect.limit_output(exchange.request, fitting)
@@ -104,13 +103,15 @@ class Route:
         return exchange.model.max_output_tokens or self._default_output
 
     def _most(self, exchange: Exchange, price: Price, limit: int) -> Money:
-        """A true upper bound: no token is shorter than a byte of the body."""
-        read = len(_body(exchange)) + sum(
-            OPAQUE_TOKENS.get(finding.label, 0)
-            for finding in exchange.findings
-            if finding.kind == "opaque"
-        )
-        return price.cost(read, limit * exchange.dialect.choices(exchange.request))
+        """The price of the most that can be read and said."""
+        said = limit * exchange.dialect.choices(exchange.request)
+        return price.cost(_read(exchange), said)
+
+
+def _read(exchange: Exchange) -> int:
+    """A true upper bound of input tokens: no token is shorter than a byte of the body."""
+    opaque = [finding.label for finding in exchange.findings if finding.kind == "opaque"]
+    return len(_body(exchange)) + sum(OPAQUE_TOKENS.get(label, 0) for label in opaque)
 
 
 def _note_nothing_used(exchange: Exchange, error: UpstreamError) -> None:
