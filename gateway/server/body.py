@@ -39,7 +39,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
         message = await receive()
         if message["type"] != "http.request":
             raise CallerGone
-        chunk = message["body"]
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             chunks.clear()
@@ -50,7 +50,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
                 raise refusal
         else:
             chunks.append(chunk)
-        if not message["more_body"]:
+        if not message.get("more_body", False):
             break
     if refusal is not None:
         raise refusal

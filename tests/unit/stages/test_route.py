@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.account import Account
@@ -211,6 +211,7 @@ class TestWhatDoesNotFit:
         said=st.integers(0, 3_000_000),
         choices=st.integers(1, 3),
     )
+    @example(left=1, limit=130, read=1, said=2564, choices=3)  # both shares are fractions
     async def test_as_much_as_fits_is_asked_for_and_never_more(
         self, left: int, limit: int, read: int, said: int, choices: int
     ) -> None:

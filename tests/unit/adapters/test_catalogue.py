@@ -1,0 +1,84 @@
+"""Which models there are: the named ones, and those that a provider serves besides."""
+
+from __future__ import annotations
+
+from gateway.adapters.catalogue import Serves, StaticCatalogue
+from gateway.core.money import Price
+from gateway.core.ports import Model
+
+OWN = Price(1, 2, "own")
+LISTED = Price(3, 4, "listed")
+NAMED = Model("fast", "openai", "gpt-4o-mini", region="eu", price=OWN)
+LIKE = Model("*", "openai", "*", hosting="external", region="us", tags=("t",), max_output_tokens=9)
+
+
+class Asked:
+    """A price list that notes what it was asked for."""
+
+    def __init__(self, price: Price | None = LISTED) -> None:
+        self.asked: list[str] = []
+        self._price = price
+
+    def __call__(self, model: Model) -> Price | None:
+        self.asked.append(model.upstream_model)
+        return self._price
+
+
+def test_a_named_model_is_found_by_its_name_alone() -> None:
+    catalogue = StaticCatalogue([NAMED], [], Asked())
+    assert catalogue.find("fast") == NAMED
+    assert catalogue.find("gpt-4o-mini") is None
+    assert catalogue.find("Fast") is None
+    assert catalogue.find("") is None
+
+
+def test_a_model_that_is_served_besides_goes_upstream_under_its_own_name() -> None:
+    catalogue = StaticCatalogue([], [Serves("gpt-*", LIKE)], Asked())
+    found = catalogue.find("gpt-5")
+    assert found == Model("gpt-5", "openai", "gpt-5", region="us", tags=("t",),
+                          max_output_tokens=9, price=LISTED)  # fmt: skip
+    assert catalogue.find("claude") is None
+
+
+def test_the_name_comes_before_a_pattern_and_the_first_pattern_wins() -> None:
+    other = Model("*", "other", "*")
+    catalogue = StaticCatalogue([NAMED], [Serves("f*", LIKE), Serves("*", other)], Asked())
+    found = [catalogue.find(name) for name in ("fast", "first", "x")]
+    assert [model and model.upstream for model in found] == ["openai", "openai", "other"]
+    assert found[0] == NAMED
+
+
+def test_what_a_caller_writes_is_no_pattern() -> None:
+    catalogue = StaticCatalogue([NAMED], [Serves("gpt-*", LIKE)], Asked())
+    assert catalogue.find("*") is None
+    assert catalogue.find("f*") is None
+
+
+def test_each_model_is_priced_once_and_an_own_price_stands() -> None:
+    prices = Asked()
+    unpriced = Model("slow", "openai", "gpt-4o")
+    catalogue = StaticCatalogue([NAMED, unpriced], [Serves("*", LIKE)], prices)
+    for _ in range(3):
+        assert [model and model.price for model in map(catalogue.find, ("fast", "slow", "new"))] == [
+            OWN, LISTED, LISTED,
+        ]  # fmt: skip
+    assert prices.asked == ["gpt-4o", "new"]
+
+
+def test_a_model_without_a_price_is_a_model() -> None:
+    found = StaticCatalogue([], [Serves("*", LIKE)], Asked(None)).find("new")
+    assert found is not None
+    assert found.price is None
+
+
+def test_only_named_models_are_listed() -> None:
+    catalogue = StaticCatalogue([NAMED], [Serves("*", LIKE)], Asked())
+    catalogue.find("new")
+    assert list(catalogue.models()) == [NAMED]
+
+
+def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
+    catalogue = StaticCatalogue([], [Serves("*", LIKE)], Asked())
+    for number in range(5_000):
+        assert catalogue.find(f"made-up-{number}")
+    assert len(catalogue._found) <= 4_096
