@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -11,15 +12,18 @@ from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
-from gateway.core.money import Money, usd
+from gateway.core.money import Money, dollars, usd
 from gateway.core.principal import Limits
 from gateway.settings import Settings, load
 
 T = TypeVar("T")
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_LONGEST = timedelta(days=36_500)
+_MOST = usd("1000000000")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +40,9 @@ def settings() -> Settings:
         for problem in error.errors():
             place = "__".join(str(part) for part in problem["loc"]).upper()
             click.echo(f"GOVGATE_{place}: {problem['msg']}" if place else problem["msg"], err=True)
+        sys.exit(1)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
         sys.exit(1)
 
 
@@ -91,16 +98,25 @@ def _duration(context: click.Context, option: click.Parameter, value: str | None
               ) -> timedelta | None:  # fmt: skip
     if value is None:
         return None
-    if value[-1:] not in _UNITS or not value[:-1].isdigit():
+    found = re.fullmatch(r"([0-9]{1,12})([smhd])", value)
+    if found is None:
         raise click.BadParameter("give a number and s, m, h or d, such as 30d")
-    return timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST.total_seconds():
+        raise click.BadParameter(f"give at most {_LONGEST.days}d")
+    return timedelta(seconds=seconds)
 
 
 def _money(context: click.Context, option: click.Parameter, value: str | None) -> Money | None:
+    if value is None:
+        return None
     try:
-        return None if value is None else usd(value)
+        amount = usd(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+    if not 0 <= amount <= _MOST:
+        raise click.BadParameter(f"give from 0 to {dollars(_MOST)} dollars")
+    return amount
 
 
 @keys.command("create")

@@ -1,4 +1,7 @@
-"""Every setting there is. Environment `GOVGATE_SECTION__KEY`; nothing else is read."""
+"""Every setting there is. Environment `GOVGATE_SECTION__KEY`; nothing else is read.
+
+`GOVGATE_SECTION__KEY_FILE` is the path of a file that holds the value.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 _PREFIX = "GOVGATE_"
+_FILE = "_FILE"
 
 
 class _Section(BaseModel):
@@ -115,6 +125,30 @@ class Prices(_Section):
     """Model to dollars per million input and output tokens, as JSON."""
 
 
+class _Environment(EnvSettingsSource):
+    """The environment, where `GOVGATE_…_FILE` names a file that holds the value."""
+
+    def __init__(self, settings: type[BaseSettings]) -> None:
+        super().__init__(settings)
+        named = {
+            name: path
+            for name, path in self.env_vars.items()
+            if name.startswith(_PREFIX.lower()) and name.endswith(_FILE.lower()) and path
+        }
+        held = {name.removesuffix(_FILE.lower()): _held(name, p) for name, p in named.items()}
+        if twice := held.keys() & self.env_vars.keys():
+            raise SettingsError(f"{min(twice).upper()} is given, and a file for it too")
+        rest = {name: value for name, value in self.env_vars.items() if name not in named}
+        self.env_vars = {**rest, **held}
+
+
+def _held(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name.upper()} cannot be read: {error}") from error
+
+
 class Settings(BaseSettings):
     """The settings of one process. An unknown one is an error."""
 
@@ -135,13 +169,29 @@ class Settings(BaseSettings):
     cache: Cache = Cache()
     prices: Prices = Prices()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given to the constructor, then the environment; nothing else."""
+        return init_settings, _Environment(settings_cls)
+
     @model_validator(mode="before")
     @classmethod
     def _known_names(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Refuse `GOVGATE_` variables that name no section; a typing error is no default."""
-        known = {_PREFIX + name.upper() for name in cls.model_fields}
+        """Refuse `GOVGATE_` variables that name nothing here; a typing error is no default."""
+        fields = cls.model_fields
         for name in os.environ:
-            if name.startswith(_PREFIX) and name.partition("__")[0].upper() not in known:
+            if not name.startswith(_PREFIX):
+                continue
+            bare = name.removeprefix(_PREFIX).removesuffix(_FILE).lower()
+            first, _, member = bare.partition("__")
+            if first not in fields or (member and not isinstance(fields[first].default, BaseModel)):
                 raise ValueError(f"{name} is no setting; see docs/reference/settings.md")
         return values
 
@@ -165,5 +215,5 @@ def baseline_pack() -> Path:
 
 
 def load() -> Settings:
-    """The settings of the environment. Raises `pydantic.ValidationError`."""
+    """The settings of the environment. Raises `ValidationError`, `SettingsError`."""
     return Settings()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from gateway.core.errors import Malformed
@@ -15,7 +16,12 @@ LONGEST_MODEL = 256
 
 _OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
 _MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
-_ATTRIBUTION = ("user", "safety_identifier", "prompt_cache_key")
+_ROLE = re.compile(r"[a-z_]{1,32}")
+_MESSAGE_STRUCTURE = frozenset({"role", "tool_call_id", "function_call", "audio"})
+_DEFINITIONS = frozenset(
+    {"tools", "functions", "response_format", "prediction", "tool_choice", "function_call"}
+)
+"""Members in which `_SCHEMA_WORDS` are structure."""
 _SCHEMA_WORDS = frozenset({"type", "name", "$ref", "format", "pattern", "required", "strict"})
 """Members of a tool or schema whose strings are structure: rewriting them would break it."""
 
@@ -85,26 +91,18 @@ def check(body: object) -> dict[str, Any]:
 
 
 def slots(request: dict[str, Any]) -> Iterator[Slot]:
-    """Every text that the model or its provider will read, messages first."""
+    """Every text that the model or its provider will read, messages first.
+
+    Also the texts of members that are not known here: who reads them is not known either.
+    """
     for index, message in enumerate(request["messages"]):
         yield from _message_slots(message, f"/messages/{index}")
-    for name in ("tools", "functions"):
-        for index, tool in enumerate(request.get(name) or ()):
-            yield from _definition_slots(tool, f"/{name}/{index}")
-    yield from _definition_slots(request.get("response_format") or {}, "/response_format")
-    if prediction := request.get("prediction"):
-        yield from _content_slots(prediction, "content", "/prediction/content", "assistant")
-    for name in _ATTRIBUTION:
-        if request.get(name):
-            yield Slot(request, name, f"/{name}", "attribution")
-    for index, (key, value) in enumerate((request.get("metadata") or {}).items()):
-        if isinstance(value, str):
-            yield Slot(request["metadata"], key, f"/metadata#{index}", "attribution")
-    stop = request.get("stop")
-    if isinstance(stop, str):
-        yield Slot(request, "stop", "/stop", "user")
-    for index in range(len(stop) if isinstance(stop, list) else 0):
-        yield Slot(stop, index, f"/stop/{index}", "user")
+    for index, (name, value) in enumerate(request.items()):
+        if name in ("messages", "model") or not isinstance(value, (str, list, dict)):
+            continue
+        where = f"/{name}" if name in _TYPES else f"/#{index}"
+        words = _SCHEMA_WORDS if name in _DEFINITIONS else frozenset[str]()
+        yield from _nested_slots(request, name, where, name, words)
 
 
 def opaque(request: dict[str, Any]) -> Iterator[Finding]:
@@ -165,6 +163,8 @@ def _check_message(message: object, where: str) -> None:
     if not isinstance(message, dict):
         raise Malformed(f"'{where}' must be an object.", param=where)
     _typed(message.get("role"), (str,), f"{where}.role", needed=True)
+    if not _ROLE.fullmatch(message["role"]):
+        raise Malformed(f"'{where}.role' must be a word.", param=f"{where}.role")
     for name, value in message.items():
         if name in _MESSAGE_TYPES:
             _typed(value, _MESSAGE_TYPES[name], f"{where}.{name}")
@@ -217,15 +217,17 @@ def _between(value: int | None, least: int, most: int, where: str) -> None:
 
 def _message_slots(message: dict[str, Any], where: str) -> Iterator[Slot]:
     role = message["role"]
-    for name in message:
+    for index, (name, value) in enumerate(message.items()):
         if name in _MESSAGE_TEXTS:
             yield from _content_slots(message, name, f"{where}/{name}", role)
         elif name == "tool_calls":
-            for index, call in enumerate(message["tool_calls"] or ()):
-                yield from _call_slots(call, f"{where}/tool_calls/{index}", role)
-        elif name == "function_call" and (message[name] or {}).get("arguments"):
-            slot = Slot(message[name], "arguments", f"{where}/function_call/arguments", role)
+            for place, call in enumerate(value or ()):
+                yield from _call_slots(call, f"{where}/tool_calls/{place}", role)
+        elif name == "function_call" and (value or {}).get("arguments"):
+            slot = Slot(value, "arguments", f"{where}/function_call/arguments", role)
             yield from slots_of(slot, json=True)
+        elif name not in _MESSAGE_STRUCTURE:
+            yield from _nested_slots(message, name, f"{where}/#{index}", role, frozenset())
 
 
 def _call_slots(call: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
@@ -246,24 +248,26 @@ def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> I
                 yield Slot(part, name, f"{where}/{index}/{name}", role)
 
 
-def _definition_slots(definition: dict[str, Any], where: str) -> Iterator[Slot]:
-    """The strings of a tool or a schema that a model reads as text.
+def _nested_slots(
+    holder: Any, key: Any, where: str, role: str, words: frozenset[str]
+) -> Iterator[Slot]:
+    """The strings at `holder[key]`, however deep, but for those that `words` say are structure.
 
     Their places are numbered, not named: names of members are the caller's text.
     """
-    for index, (holder, key) in enumerate(_texts(definition)):
-        yield Slot(holder, key, f"{where}#{index}", "tool_definition")
+    for index, (inner, name) in enumerate(_texts(holder, key, words)):
+        yield Slot(inner, name, f"{where}#{index}", role)
 
 
-def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
-    pairs: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        # a property may have the name of a schema word; then it holds a schema itself
-        pairs = [(k, v) for k, v in value.items() if k not in _SCHEMA_WORDS or isinstance(v, dict)]
+def _texts(holder: Any, key: Any, words: frozenset[str]) -> Iterator[tuple[Any, Any]]:
+    value = holder[key]
+    if isinstance(value, str):
+        yield holder, key
     elif isinstance(value, list):
-        pairs = enumerate(value)
-    for key, item in pairs:
-        if isinstance(item, str):
-            yield value, key
-        else:
-            yield from _texts(item)
+        for index in range(len(value)):
+            yield from _texts(value, index, words)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            # a property may have the name of a schema word; then it holds a schema itself
+            if name not in words or isinstance(item, dict):
+                yield from _texts(value, name, words)

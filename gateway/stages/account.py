@@ -98,24 +98,37 @@ class _Inflow:
     """Reads an answer ahead, so that one commit covers all that arrived during the last.
 
     Events that end something are held back until more arrives or the answer is over, so that
-    an ending is never released before the record's own.
+    an ending is never released before the record's own. An answer that begins with all of it
+    is read on the spot; no other is worth a task of its own.
     """
 
     def __init__(self, events: Events, dialect: Dialect) -> None:
+        self._events = events
         self._dialect = dialect
         self._arrived: list[Event] = []
         self._over = False
         self._error: BaseException | None = None
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        self._reader = asyncio.create_task(self._read(events))
+        self._reader: asyncio.Task[None] | None = None
 
     MOST_AHEAD = 1_024
     """Events read ahead; a provider that is faster than the ledger waits."""
 
-    async def _read(self, events: Events) -> None:
+    async def _begin(self) -> None:
+        async for event in self._events:
+            self._arrived.append(event)
+            if not event.whole:
+                self._reader = asyncio.create_task(self._read())
+                await asyncio.sleep(0)  # what is there already goes with the first
+                break
+        else:
+            self._over = True
+        self._news.set()
+
+    async def _read(self) -> None:
         try:
-            async for event in events:
+            async for event in self._events:
                 self._arrived.append(event)
                 self._news.set()
                 if len(self._arrived) >= self.MOST_AHEAD:
@@ -129,6 +142,8 @@ class _Inflow:
     async def take(self) -> tuple[list[Event], bool]:
         """What has arrived and may go, and whether that is the end. Raises what the answer
         raised, once everything before it was taken."""
+        if self._reader is None and not self._over:
+            await self._begin()
         while True:
             await self._news.wait()
             self._news.clear()
@@ -158,8 +173,9 @@ class _Inflow:
 
     async def stop(self) -> None:
         """Stop reading, whatever has arrived."""
-        self._reader.cancel()
-        await asyncio.wait([self._reader])
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
 
 
 def _opened(exchange: Exchange) -> Entry:

@@ -59,9 +59,8 @@ def test_each_model_is_priced_once_and_an_own_price_stands() -> None:
     unpriced = Model("slow", "openai", "gpt-4o")
     catalogue = StaticCatalogue([NAMED, unpriced], [Serves("*", LIKE)], prices)
     for _ in range(3):
-        assert [model and model.price for model in map(catalogue.find, ("fast", "slow", "new"))] == [
-            OWN, LISTED, LISTED,
-        ]  # fmt: skip
+        found = [catalogue.find(name) for name in ("fast", "slow", "new")]
+        assert [model and model.price for model in found] == [OWN, LISTED, LISTED]
     assert prices.asked == ["gpt-4o", "new"]
 
 

@@ -1,4 +1,4 @@
-"""Rate limits over a clock of our own: never more than a minute's worth in any minute."""
+"""Rate limits over a clock of our own: a minute's worth at once, then the rate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 60)), max_size=60)
 
 
 @given(LIMITS, ASKED)
-async def test_never_more_than_twice_the_limit_in_any_minute_nor_than_the_rate(
+async def test_in_any_time_no_more_than_a_minutes_worth_and_what_the_rate_adds(
     limit: int, asked: list[tuple[float, int]]
 ) -> None:
     """A whole minute's allowance may come at once, and is then due at the rate again."""

@@ -63,6 +63,9 @@ def places() -> dict[str, dict[str, Any]]:
         "user id": chat_request(user=CANARY),
         "safety identifier": chat_request(safety_identifier=CANARY),
         "metadata": chat_request(metadata={"case": CANARY}),
+        "an unknown member": chat_request(documents=[{"name": CANARY}]),
+        "an unknown member of a message": said("user", "x", annotations=[{"text": CANARY}]),
+        "where the caller is": chat_request(web_search_options={"user_location": {"city": CANARY}}),
     }
 
 
@@ -112,6 +115,10 @@ MALFORMED: dict[str, tuple[Any, str | None]] = {
     "messages a string": ({"model": "m", "messages": "hi"}, "messages"),
     "message a string": ({"model": "m", "messages": ["hi"]}, "messages[0]"),
     "no role": ({"model": "m", "messages": [{"content": "x"}]}, "messages[0].role"),
+    "a role of another kind": (
+        {"model": "m", "messages": [{"role": "ann@example.org", "content": "x"}]},
+        "messages[0].role",
+    ),
     "content a number": (
         {"model": "m", "messages": [{"role": "user", "content": 1}]},
         "messages[0].content",

@@ -1,0 +1,292 @@
+"""The command: what it prints, what it does to the database, how it says no."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway import running
+from gateway.adapters.keyring import Keyring
+from gateway.adapters.store.keys import SqlKeys
+from gateway.cli import main
+from gateway.core.principal import Limits, Principal
+from gateway.settings import Settings
+
+
+class Shell:
+    """Runs commands on a database and a keyring in a folder of their own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.setenv = monkeypatch.setenv
+        for name in list(os.environ):
+            if name.startswith("GOVGATE_"):
+                monkeypatch.delenv(name)
+        monkeypatch.setenv("GOVGATE_DATA_DIR", str(folder))
+
+    def run(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    def good(self, *arguments: str) -> str:
+        told = self.run(*arguments)
+        assert told.exit_code == 0, told.output
+        return told.output
+
+    def bad(self, *arguments: str) -> str:
+        """What is said by a command that refuses, in words and not in a traceback."""
+        told = self.run(*arguments)
+        assert told.exit_code != 0
+        assert isinstance(told.exception, SystemExit), told.exception
+        assert "Traceback" not in told.output
+        return told.output
+
+    def created(self, *options: str) -> dict[str, str]:
+        made: dict[str, str] = json.loads(
+            self.good("keys", "create", "--app", "shop", "--json", *options)
+        )
+        return made
+
+    def listed(self, *options: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.good("keys", "list", "--json", *options))
+        return rows
+
+    def whose(self, key: str) -> Principal | None:
+        """Whose a key is to a gateway on the same folder."""
+        pepper = Keyring.open(self.folder / "keyring.json", None).pepper
+
+        async def ask() -> Principal | None:
+            keys = SqlKeys(f"sqlite:///{self.folder / 'govgate.db'}", pepper)
+            try:
+                return await keys.principal(key)
+            finally:
+                await keys.stop()
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(tmp_path, monkeypatch)
+
+
+class TestCreate:
+    def test_a_key_works_and_is_shown_once(self, shell: Shell) -> None:
+        told = shell.good("keys", "create", "--app", "shop")
+        key = told.split()[0]
+        assert key.startswith("gg_dev_")
+        principal = shell.whose(key)
+        assert principal is not None
+        assert principal.key_id in told
+        assert principal == Principal("default", "default", "shop", principal.key_id)
+        assert key not in shell.good("keys", "list") + shell.good("keys", "list", "--json")
+
+    def test_with_everything(self, shell: Shell) -> None:
+        shell.setenv("GOVGATE_ENV", "prod")
+        made = shell.created(
+            "--team", "web", "--org", "acme", "--model", "gpt-*", "--model", "local",
+            "--scope", "chat.*", "--tag", "public", "--requests", "60", "--tokens", "9000",
+            "--budget", "5.00", "--expires", "30d",
+        )  # fmt: skip
+        assert made["key"].startswith(f"gg_prod_{made['id']}_")
+        principal = shell.whose(made["key"])
+        assert principal is not None
+        assert principal.budget_id is not None
+        assert principal == Principal(
+            "acme", "web", "shop", made["id"], scopes=("chat.*",), models=("gpt-*", "local"),
+            tags=("public",), limits=Limits(60, 9_000), budget_id=principal.budget_id,
+        )  # fmt: skip
+        [row] = shell.listed("--org", "acme")
+        expires = datetime.fromisoformat(row["expires"])
+        assert abs(expires - datetime.now(UTC) - timedelta(days=30)) < timedelta(minutes=5)
+        assert shell.listed() == []
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            [],
+            ["--app", "x", "--requests", "0"],
+            ["--app", "x", "--tokens", "-1"],
+            ["--app", "x", "--tokens", "many"],
+            *(["--app", "x", "--budget", amount]
+              for amount in ("-1", "five", "NaN", "Infinity", "1e30", "1000000000.01", "")),
+            *(["--app", "x", "--expires", term]
+              for term in ("30", "d", "-1d", "1.5d", "1w", "²d", "36501d", "9" * 30 + "s", "")),
+        ],
+        ids=" ".join,
+    )  # fmt: skip
+    def test_what_cannot_be_is_refused_and_nothing_is_made(
+        self, options: list[str], shell: Shell
+    ) -> None:
+        shell.bad("keys", "create", *options)
+        assert shell.listed() == []
+
+    @pytest.mark.parametrize("amount", ["0", "0.000001", "5", "1000000000"])
+    def test_amounts_that_can_be(self, amount: str, shell: Shell) -> None:
+        principal = shell.whose(shell.created("--budget", amount)["key"])
+        assert principal is not None
+        assert principal.budget_id
+
+    @pytest.mark.parametrize(
+        ("term", "meant"),
+        [("90s", timedelta(seconds=90)), ("5m", timedelta(minutes=5)), ("12h", timedelta(hours=12)),
+         ("36500d", timedelta(days=36_500))],
+    )  # fmt: skip
+    def test_terms_that_can_be(self, term: str, meant: timedelta, shell: Shell) -> None:
+        shell.created("--expires", term)
+        [row] = shell.listed()
+        until = datetime.fromisoformat(row["expires"]) - datetime.fromisoformat(row["created"])
+        assert abs(until - meant) < timedelta(minutes=1)
+
+
+class TestList:
+    def test_nothing_is_an_empty_list(self, shell: Shell) -> None:
+        assert shell.listed() == []
+        assert shell.good("keys", "list") == ""
+
+    def test_each_with_its_state_the_oldest_first(self, shell: Shell) -> None:
+        good, gone = shell.created(), shell.created("--team", "web")
+        old = shell.created("--expires", "0s")
+        shell.good("keys", "revoke", gone["id"])
+        rows = shell.listed()
+        assert [(row["id"], row["state"]) for row in rows] == [
+            (good["id"], "valid"), (gone["id"], "revoked"), (old["id"], "expired"),
+        ]  # fmt: skip
+        lines = shell.good("keys", "list").splitlines()
+        assert [line.split()[:3] for line in lines] == [
+            [good["id"], "valid", "default/default/shop"],
+            [gone["id"], "revoked", "default/web/shop"],
+            [old["id"], "expired", "default/default/shop"],
+        ]
+
+
+class TestRevoke:
+    def test_a_revoked_key_is_nobodys(self, shell: Shell) -> None:
+        made = shell.created()
+        assert made["id"] in shell.good("keys", "revoke", made["id"])
+        assert shell.whose(made["key"]) is None
+
+    def test_twice_or_unknown_is_said(self, shell: Shell) -> None:
+        made = shell.created()
+        shell.good("keys", "revoke", made["id"])
+        for key_id in (made["id"], "unheard-of"):
+            assert f"no valid key {key_id}" in shell.bad("keys", "revoke", key_id)
+
+
+class TestRotate:
+    def test_the_new_secret_is_the_same_key(self, shell: Shell) -> None:
+        made = shell.created("--tag", "public")
+        fresh = json.loads(shell.good("keys", "rotate", made["id"], "--json"))
+        assert fresh["id"] == made["id"]
+        assert fresh["key"] != made["key"]
+        assert shell.whose(made["key"]) is None
+        principal = shell.whose(fresh["key"])
+        assert principal is not None
+        assert (principal.key_id, principal.tags) == (made["id"], ("public",))
+
+    def test_the_old_secret_may_stay_good_for_a_while(self, shell: Shell) -> None:
+        made = shell.created()
+        told = shell.good("keys", "rotate", made["id"], "--grace", "1h")
+        assert shell.whose(made["key"]) == shell.whose(told.split()[0]) is not None
+
+    def test_a_key_that_is_gone_gets_none(self, shell: Shell) -> None:
+        made = shell.created()
+        shell.good("keys", "revoke", made["id"])
+        assert "no valid key" in shell.bad("keys", "rotate", made["id"])
+        shell.bad("keys", "rotate", made["id"], "--grace", "forever")
+
+
+class TestMigrate:
+    def test_it_may_be_run_again(self, shell: Shell) -> None:
+        for _ in range(2):
+            assert "up to date: sqlite:///" in shell.good("migrate")
+        assert (shell.folder / "govgate.db").exists()
+
+    def test_a_password_is_not_shown(self, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+        migrated: list[str] = []
+        monkeypatch.setattr("gateway.adapters.store.migrate.migrate", migrated.append)
+        url = "postgresql+psycopg://u:canary@h/d"
+        shell.setenv("GOVGATE_DATABASE__URL", url)
+        told = shell.good("migrate")
+        assert migrated == [url]
+        assert "u:***@h/d" in told
+        assert "canary" not in told
+
+
+class TestDoctor:
+    def test_all_is_well(self, shell: Shell) -> None:
+        shell.good("migrate")
+        assert [line.split() for line in shell.good("doctor").splitlines()] == [
+            ["database", "ok"], ["policy", "ok"],
+        ]  # fmt: skip
+
+    def test_a_pack_that_cannot_be_used_is_found(self, shell: Shell) -> None:
+        shell.good("migrate")
+        shell.setenv("GOVGATE_POLICY__PACK", str(shell.folder / "nowhere"))
+        told = shell.bad("doctor")
+        assert told.startswith("start")
+        assert "pack.yaml" in told
+
+    def test_a_policy_engine_that_does_not_answer_is_found(self, shell: Shell) -> None:
+        shell.good("migrate")
+        shell.setenv("GOVGATE_POLICY__ENGINE", "opa")
+        shell.setenv("GOVGATE_POLICY__OPA_URL", "http://127.0.0.1:1")
+        states = dict(line.split(maxsplit=1) for line in shell.bad("doctor").splitlines())
+        assert states["database"] == "ok"
+        assert "Unavailable" in states["policy"]
+
+    def test_a_database_that_was_not_migrated_is_found(self, shell: Shell) -> None:
+        assert "ok" not in shell.bad("doctor")
+
+
+class TestServe:
+    def test_options_come_before_settings(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        served: list[Settings] = []
+        monkeypatch.setattr(running, "serve", served.append)
+        shell.setenv("GOVGATE_SERVER__PORT", "9000")
+        shell.setenv("GOVGATE_SERVER__BODY_LIMIT", "2048")
+        shell.good("serve")
+        shell.good("serve", "--port", "0", "--host", "::")
+        found = [(each.server.host, each.server.port, each.server.body_limit) for each in served]
+        assert found == [("127.0.0.1", 9_000, 2_048), ("::", 0, 2_048)]
+
+    def test_the_tour_may_end_by_itself(
+        self, shell: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[bool] = []
+        monkeypatch.setattr(running, "demo", lambda settings, *, once: asked.append(once))
+        shell.good("demo", "--once")
+        shell.good("demo")
+        assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GOVGATE_SERVER__PORT", "http"),
+        ("GOVGATE_SERVER__PROT", "1"),
+        ("GOVGATE_SERVERS", "1"),
+        ("GOVGATE_UPSTREAM__MODELS", "a,b"),
+        ("GOVGATE_UPSTREAM__API_KEY_FILE", "nowhere"),
+    ],
+)
+@pytest.mark.parametrize("command", ["serve", "migrate", "doctor", "keys list"])
+def test_settings_that_cannot_be_are_told_by_name(
+    name: str, value: str, command: str, shell: Shell
+) -> None:
+    shell.setenv(name, value)
+    assert name.removesuffix("__MODELS").rpartition("GOVGATE_")[2].lower() in (
+        shell.bad(*command.split()).lower()
+    )
+
+
+def test_the_version_is_that_of_the_distribution(shell: Shell) -> None:
+    assert shell.good("--version").strip().endswith("0.1.0")

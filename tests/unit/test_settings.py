@@ -1,0 +1,230 @@
+"""Settings: from the environment alone, each checked, none unknown."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from gateway.adapters.packs import load_pack
+from gateway.settings import Engine, Settings, baseline_pack, load
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without anything of the developer's own."""
+    for name in list(os.environ):
+        if name.upper().startswith("GOVGATE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def given(**settings: str) -> Settings:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"GOVGATE_{name}", value)
+        return load()
+
+    return given
+
+
+def test_nothing_need_be_set() -> None:
+    settings = load()
+    assert settings.data_dir == Path("var")
+    assert settings.server.host == "127.0.0.1"  # never open to the world by default
+    assert settings.policy.engine is Engine.WASM
+    assert settings.replay.enabled
+    assert settings.inspection.enabled
+    assert not settings.upstream.enabled
+
+
+GOOD: dict[str, tuple[str, Any]] = {
+    "DATA_DIR": ("/data", Path("/data")),
+    "ENV": ("prod", "prod"),
+    "SERVER__HOST": ("::", "::"),
+    "SERVER__PORT": ("0", 0),
+    "SERVER__BODY_LIMIT": ("2048", 2048),
+    "SERVER__SHUTDOWN_SECONDS": ("5", 5),
+    "DATABASE__URL": ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+    "DATABASE__LEASE_SECONDS": ("2.5", 2.5),
+    "POLICY__PACK": ("/packs/own", Path("/packs/own")),
+    "POLICY__ENGINE": ("opa", Engine.OPA),
+    "POLICY__OPA_URL": ("http://opa:8181", "http://opa:8181"),
+    "POLICY__TIMEOUT_SECONDS": ("0.25", 0.25),
+    "POLICY__CACHED_DECISIONS": ("0", 0),
+    "UPSTREAM__NAME": ("mistral", "mistral"),
+    "UPSTREAM__BASE_URL": ("http://h/v1", "http://h/v1"),
+    "UPSTREAM__MODELS": ('["a", "b"]', ("a", "b")),
+    "UPSTREAM__HOSTING": ("local", "local"),
+    "UPSTREAM__REGION": ("eu", "eu"),
+    "UPSTREAM__MAX_OUTPUT_TOKENS": ("100", 100),
+    "UPSTREAM__ATTEMPTS": ("5", 5),
+    "UPSTREAM__CONNECT_SECONDS": ("1", 1.0),
+    "UPSTREAM__FIRST_BYTE_SECONDS": ("1", 1.0),
+    "UPSTREAM__IDLE_SECONDS": ("1", 1.0),
+    "UPSTREAM__TOTAL_SECONDS": ("1", 1.0),
+    "UPSTREAM__HONOUR_PROXIES": ("true", True),
+    "REPLAY__ENABLED": ("false", False),
+    "REPLAY__PACE_SECONDS": ("0.1", 0.1),
+    "INSPECTION__ENABLED": ("no", False),
+    "INSPECTION__PRESIDIO": ("1", True),
+    "CACHE__MOST_BYTES": ("0", 0),
+    "PRICES__OVERRIDES": ('{"m": ["1.00", "2"]}', {"m": ("1.00", "2")}),
+}
+
+
+def at(settings: Any, name: str) -> Any:
+    for part in name.lower().split("__"):
+        settings = getattr(settings, part)
+    return settings
+
+
+def all_names() -> set[str]:
+    names = set()
+    for name, field in Settings.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        names |= {f"{name}__{key}".upper() for key in inner} if inner else {name.upper()}
+    return names
+
+
+def test_this_table_has_every_setting() -> None:
+    assert set(GOOD) | {"UPSTREAM__API_KEY"} == all_names()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_each_is_read_from_its_variable(name: str, env: Any) -> None:
+    text, value = GOOD[name]
+    assert at(env(**{name: text}), name) == value
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_each_is_read_from_a_file_that_its_variable_names(
+    name: str, env: Any, tmp_path: Path
+) -> None:
+    text, value = GOOD[name]
+    (tmp_path / "secret").write_text(f"{text}\n")
+    assert at(env(**{f"{name}_FILE": str(tmp_path / "secret")}), name) == value
+
+
+BAD = {
+    "ENV": ["", "Prod", "a_b", "x" * 17],
+    "SERVER__PORT": ["-1", "65536", "http"],
+    "SERVER__BODY_LIMIT": ["0", "1023"],
+    "SERVER__SHUTDOWN_SECONDS": ["0"],
+    "DATABASE__LEASE_SECONDS": ["0.5"],
+    "POLICY__ENGINE": ["rego", "WASM"],
+    "POLICY__TIMEOUT_SECONDS": ["0", "-1"],
+    "POLICY__CACHED_DECISIONS": ["-1"],
+    "UPSTREAM__MAX_OUTPUT_TOKENS": ["0"],
+    "UPSTREAM__ATTEMPTS": ["0", "6"],
+    "UPSTREAM__CONNECT_SECONDS": ["0"],
+    "UPSTREAM__TOTAL_SECONDS": ["nan"],
+    "UPSTREAM__MODELS": ["a,b", '"a"'],
+    "REPLAY__PACE_SECONDS": ["-0.1"],
+    "INSPECTION__ENABLED": ["maybe"],
+    "CACHE__MOST_BYTES": ["-1"],
+    "PRICES__OVERRIDES": ["cheap", '{"m": "1.00"}', '{"m": ["1.00"]}'],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in BAD.items() for t in texts])
+def test_what_cannot_be_is_refused(name: str, text: str, env: Any) -> None:
+    with pytest.raises((ValidationError, SettingsError)):
+        env(**{name: text})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PORT", "SERVERS__PORT", "SERVER__PROT", "SERVER__PORT__X", "DATA_DIR__X", "UPSTREAM_API_KEY",
+     "FILE", "SERVER__PORTS_FILE", "NOTHING_FILE"],
+)  # fmt: skip
+def test_a_typing_error_is_no_default(name: str, env: Any) -> None:
+    with pytest.raises((ValidationError, SettingsError)):
+        env(**{name: "1"})
+
+
+def test_other_programs_variables_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER__PORT", "1")
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", "/nowhere")
+    assert load() == Settings()
+    assert load().server.port == 8080
+
+
+def test_no_file_of_settings_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GOVGATE_ENV=other\n")
+    monkeypatch.chdir(tmp_path)
+    assert load().env == "dev"
+
+
+class TestPrecedence:
+    def test_the_code_comes_before_the_environment(self, env: Any) -> None:
+        env(ENV="prod")
+        assert Settings(env="test").env == "test"
+
+    def test_one_member_may_be_set_beside_a_whole_section(self, env: Any) -> None:
+        settings = env(SERVER='{"port": 99, "host": "h"}', SERVER__PORT="100")
+        assert (settings.server.port, settings.server.host) == (100, "h")
+
+    def test_a_value_and_a_file_for_it_are_one_too_many(self, env: Any, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("b")
+        with pytest.raises(SettingsError, match="GOVGATE_UPSTREAM__API_KEY"):
+            env(UPSTREAM__API_KEY="a", UPSTREAM__API_KEY_FILE=str(tmp_path / "key"))
+
+    def test_settings_do_not_change(self) -> None:
+        with pytest.raises(ValidationError):
+            load().server.port = 1  # type: ignore[misc]
+
+
+class TestFiles:
+    def test_a_secret_comes_without_its_last_line_end(self, env: Any, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("sk-1\n")
+        settings = env(UPSTREAM__API_KEY_FILE=str(tmp_path / "key"))
+        assert settings.upstream.api_key.get_secret_value() == "sk-1"
+
+    @pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not text"])
+    def test_one_that_cannot_be_read_is_an_error(
+        self, content: bytes | None, env: Any, tmp_path: Path
+    ) -> None:
+        if content is not None:
+            (tmp_path / "key").write_bytes(content)
+        with pytest.raises(SettingsError, match="GOVGATE_UPSTREAM__API_KEY_FILE"):
+            env(UPSTREAM__API_KEY_FILE=str(tmp_path / "key"))
+
+
+def test_secrets_are_not_printed(env: Any) -> None:
+    settings = env(UPSTREAM__API_KEY="sk-canary")
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("given", "enabled"),
+    [({}, False), ({"UPSTREAM__NAME": "x"}, False), ({"UPSTREAM__API_KEY": "k"}, True),
+     ({"UPSTREAM__BASE_URL": "http://h/v1"}, True)],
+)  # fmt: skip
+def test_a_provider_is_used_once_it_can_be_reached(given: Any, enabled: bool, env: Any) -> None:
+    assert env(**given).upstream.enabled is enabled
+
+
+def test_what_is_kept_is_kept_in_the_data_directory(env: Any, tmp_path: Path) -> None:
+    settings = env(DATA_DIR=str(tmp_path))
+    assert settings.database_url == f"sqlite:///{tmp_path}/govgate.db"
+    assert settings.keyring == tmp_path / "keyring.json"
+
+
+def test_a_relative_data_directory_gives_an_absolute_url(env: Any) -> None:
+    assert env(DATA_DIR="here").database_url == f"sqlite:///{Path.cwd()}/here/govgate.db"
+
+
+def test_a_database_elsewhere_is_used_as_named(env: Any) -> None:
+    url = "postgresql+psycopg://u@h/d"
+    assert env(DATABASE__URL=url).database_url == url
+
+
+def test_the_baseline_pack_is_there_unless_another_is_named(env: Any, tmp_path: Path) -> None:
+    assert env().pack == baseline_pack()
+    assert load_pack(baseline_pack()).id == "baseline"
+    assert env(POLICY__PACK=str(tmp_path)).pack == tmp_path
