@@ -13,6 +13,8 @@ from cachetools import TTLCache
 from gateway.core.ports import Allowance
 
 _MINUTE = 60.0
+_SLACK = 1e-6
+"""Seconds, far more than rounding can take from an allowance."""
 
 
 class LocalRateLimits:
@@ -22,23 +24,28 @@ class LocalRateLimits:
         self, *, most_keys: int = 100_000, now: Callable[[], float] = time.monotonic
     ) -> None:
         self._now = now
-        # A key that was idle for a minute has its whole allowance again: forgetting it is exact.
-        self._full_at: TTLCache[str, float] = TTLCache(most_keys, ttl=2 * _MINUTE, timer=now)
+        # What a key owes, in seconds, and since when: small numbers, so that rounding stays small
+        # whatever the clock says. A key that was idle for a minute owes nothing: forgetting it
+        # is exact.
+        self._owed: TTLCache[str, tuple[float, float]] = TTLCache(
+            most_keys, ttl=2 * _MINUTE, timer=now
+        )
 
     async def take(self, key: str, limit: int, amount: int) -> Allowance:
         """Take `amount` of `limit` per minute, if it is there; nothing is taken otherwise."""
         now = self._now()
         each = _MINUTE / limit
-        full_at = max(self._full_at.get(key, now), now)
-        after = full_at + amount * each
-        granted = after - now <= _MINUTE + 1e-9
+        owed, since = self._owed.get(key, (0.0, now))
+        owed = max(0.0, owed - (now - since))
+        after = owed + amount * each
+        granted = after <= _MINUTE + _SLACK
         if granted:
-            self._full_at[key] = full_at = after
-        debt = full_at - now
+            owed = after
+            self._owed[key] = owed, now
         return Allowance(
             granted=granted,
             limit=limit,
-            remaining=max(0, int((_MINUTE - debt) / each + 1e-9)),
-            reset=debt,
-            retry_after=0.0 if granted else after - now - _MINUTE,
+            remaining=min(limit, int((_MINUTE + _SLACK - owed) / each)),
+            reset=owed,
+            retry_after=0.0 if granted else after - _MINUTE,
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
+from fractions import Fraction
 from typing import NewType
 
 Money = NewType("Money", int)
@@ -11,15 +13,19 @@ Money = NewType("Money", int)
 
 ZERO = Money(0)
 _MICRO = Decimal(1_000_000)
+_LARGEST = 11
+"""Digits of dollars after the first: more than fits the database is a slip."""
 
 
 def usd(amount: str | Decimal) -> Money:
     """`amount` dollars as `Money`, rounded up. Raises `ValueError` for what is no number."""
     try:
-        micro = (Decimal(amount) * _MICRO).to_integral_value(ROUND_CEILING)
-        return Money(int(micro))
+        value = Decimal(amount)
     except (ArithmeticError, ValueError) as error:
         raise ValueError(f"not an amount of dollars: {amount!r}") from error
+    if not value.is_finite() or value.adjusted() > _LARGEST:
+        raise ValueError(f"not an amount of dollars: {amount!r}")
+    return Money(math.ceil(Fraction(value) * 1_000_000))  # exact, whatever the digits
 
 
 def dollars(amount: Money) -> str:

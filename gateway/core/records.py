@@ -55,23 +55,26 @@ def canonical(header: dict[str, Any]) -> bytes:
     return orjson.dumps(header, option=orjson.OPT_SORT_KEYS)
 
 
-def _check(value: Any) -> None:
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if abs(value) >= 2**53:
-            raise TypeError(f"too large for a JSON number: {value}")
-    elif kind is dict:
-        for key, item in value.items():
-            if not key.isascii():
-                raise TypeError(f"a key that is not ASCII: {key!r}")
-            _check(item)
-    elif kind is list or kind is tuple:
-        for item in value:
-            _check(item)
-    elif not isinstance(value, str):  # a StrEnum is one
-        raise TypeError(f"not for a header: {kind.__name__}")
+def _check(header: dict[str, Any]) -> None:
+    """Raise `TypeError` unless `header` has one canonical form. A loop, as it runs often."""
+    containers: list[Any] = [header]
+    while containers:
+        container = containers.pop()
+        if type(container) is dict:
+            if not all(map(str.isascii, container)):
+                raise TypeError("a key that is not ASCII")
+            container = container.values()
+        for item in container:
+            kind = type(item)
+            if kind is str or kind is bool or item is None:
+                continue
+            if kind is dict or kind is list or kind is tuple:
+                containers.append(item)
+            elif kind is int:
+                if abs(item) >= 2**53:
+                    raise TypeError(f"too large for a JSON number: {item}")
+            elif not isinstance(item, str):  # a StrEnum is one
+                raise TypeError(f"not for a header: {kind.__name__}")
 
 
 def leaf_hash(header: bytes) -> bytes:

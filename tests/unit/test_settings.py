@@ -176,7 +176,7 @@ class TestPrecedence:
 
     def test_settings_do_not_change(self) -> None:
         with pytest.raises(ValidationError):
-            load().server.port = 1  # type: ignore[misc]
+            load().server.port = 1
 
 
 class TestFiles:

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.adapters.keyring import KeyringError
 from gateway.adapters.packs import PackError
-from gateway.adapters.providers.replay_server import app as provider
+from gateway.adapters.providers.replay_server import ReplayServer
 from gateway.adapters.store.keys import NewKey
 from gateway.adapters.store.migrate import migrate
 from gateway.core.money import usd
@@ -105,7 +105,7 @@ async def test_the_models_are_those_of_the_providers(
 
 
 async def test_a_real_provider_is_asked_under_the_price_that_was_set(tmp_path: Path) -> None:
-    with serving(provider()) as url:
+    with serving(ReplayServer(api_key="sk-1")) as url:
         known = settings(
             tmp_path,
             upstream={"name": "other", "base_url": f"{url}/v1", "api_key": "sk-1"},

@@ -58,11 +58,11 @@ class SealedPart(NamedTuple):
 class Seal:
     """The key of one exchange, and what it does."""
 
-    __slots__ = ("_cipher", "_commitment", "kek_id", "wrapped")
+    __slots__ = ("_cipher", "_key", "kek_id", "wrapped")
 
     def __init__(self, key: bytes, kek_id: str, wrapped: bytes) -> None:
         self._cipher = AESGCM(key)
-        self._commitment = hmac.new(key, b"kc1", "sha256")
+        self._key = key
         self.kek_id = kek_id
         self.wrapped = wrapped
 
@@ -99,9 +99,7 @@ class Seal:
         return zlib.decompress(content) if sealed.alg == DEFLATED else content
 
     def _commit(self, entry_id: str, part: str) -> bytes:
-        commitment = self._commitment.copy()
-        commitment.update(f"{entry_id}{part}".encode())
-        return commitment.digest()
+        return hmac.digest(self._key, f"kc1{entry_id}{part}".encode(), "sha256")
 
 
 def _bound_to(entry_id: str, part: str, alg: str) -> bytes:

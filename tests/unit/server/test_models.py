@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.adapters.catalogue import Serves, StaticCatalogue
@@ -18,7 +20,7 @@ CATALOGUE = StaticCatalogue(
 )
 
 
-def models(**key: tuple[str, ...]) -> Models:
+def models(**key: Any) -> Models:
     return Models(FakeKeys({"k": Principal("acme", "t", "a", "k1", **key)}), CATALOGUE)
 
 

@@ -24,7 +24,7 @@ from gateway.core.findings import Direction, Finding
 from gateway.core.ports import Model
 from gateway.core.principal import Principal
 from gateway.stages.decide import Decide
-from tests.exchanges import CHAT, SOMEBODY, chat_request
+from tests.exchanges import CHAT, SOMEBODY, answering, chat_request
 from tests.fakes.journal import FakeBudget, FakeJournal
 from tests.fakes.policy import ALLOW, FakePolicy, FixedPolicy
 
@@ -66,11 +66,7 @@ class Desk:
     async def decide(self, exchange: Exchange) -> None:
         async def upstream(exchange: Exchange) -> Events:
             self.calls += 1
-            return said()
-
-        async def said() -> Events:
-            for event in ():
-                yield event
+            return await answering([])(exchange)
 
         await self.stage(exchange, upstream)
 
@@ -177,6 +173,7 @@ async def test_what_is_left_of_a_budget_is_a_fact(journal: FakeJournal, budget: 
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+ROLES = st.sampled_from(["system", "user", "assistant"])
 FINDINGS = st.builds(
     Finding,
     kind=st.sampled_from(["pii", "phrase", "opaque"]),
@@ -191,7 +188,7 @@ REQUESTS = st.fixed_dictionaries(
     {
         "model": st.just("m"),
         "messages": st.lists(
-            st.fixed_dictionaries({"role": TEXTS, "content": TEXTS}), min_size=1, max_size=3
+            st.fixed_dictionaries({"role": ROLES, "content": TEXTS}), min_size=1, max_size=3
         ),
     },
     optional={

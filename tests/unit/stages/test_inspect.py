@@ -23,12 +23,15 @@ async def test_every_text_is_shown_once_with_its_place_and_role() -> None:
     request["messages"].insert(0, {"role": "system", "content": "be kind"})
     inspector = FakeInspector({})
     exchange = await inspected(request, inspector)
-    assert [(p.text, p.where, p.role) for p in inspector.seen] == [
+    seen = [(passage.text, passage.where, passage.role) for passage in inspector.seen]
+    assert seen[:2] == [
         ("be kind", "/messages/0/content", "system"),
         ("hello", "/messages/1/content", "user"),
-        ("end", "/stop", "user"),
     ]
-    assert [slot.where for slot in exchange.slots] == [slot.where for slot in CHAT.slots(request)]
+    slots = CHAT.slots(request)
+    assert seen == [(slot.text, slot.where, slot.role) for slot in slots if slot.text]
+    assert [slot.where for slot in exchange.slots] == [slot.where for slot in slots]
+    assert "end" in [text for text, _, _ in seen]
 
 
 async def test_what_they_find_is_added_up_in_order() -> None:

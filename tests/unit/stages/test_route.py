@@ -151,7 +151,7 @@ class TestWhatIsHeld:
         error = await road.refused()
         assert isinstance(error, Denied)
         assert error.code is Code.MODEL_NOT_PRICED
-        assert road.sent == road.journal.entries() == []
+        assert (road.sent, road.journal.entries()) == ([], [])
 
     async def test_a_model_without_a_price_is_refused_under_a_budget(self) -> None:
         road = Road(price=None)
