@@ -107,7 +107,7 @@ class Inspection(_Section):
     """What looks at text."""
 
     enabled: bool = True
-    """Off, nothing is found, and no rule about findings ever applies."""
+    """Off, nothing is found, and what a policy wants screened is refused."""
     presidio: bool = False
     """Also run Presidio's analyzer, in worker processes. Needs `requirements/analyzer.txt`."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from litestar import Litestar
 
@@ -27,7 +26,6 @@ from gateway.adapters.store.keys import SqlKeys
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.session import bound_keyring
 from gateway.core.errors import Code, Unavailable
-from gateway.core.exchange import Exchange
 from gateway.core.money import Price
 from gateway.core.pipeline import Proceed, pipeline
 from gateway.core.ports import Inspector, Model, Policy, Provider
@@ -151,16 +149,12 @@ def _dischargers(inspectors: Mapping[str, Inspector]) -> dict[str, Discharger]:
     """
     return {
         "mask": Mask(PresidioMasker()),
-        "screen": Screen(inspectors) if inspectors else _nothing_to_screen,
+        "screen": Screen(inspectors),
         "restrict_tools": restrict_tools,
         "cap_tokens": cap_tokens,
         "label": label,
         "cache": cache,
     }
-
-
-async def _nothing_to_screen(exchange: Exchange, params: Mapping[str, Any]) -> None:
-    """`screen` where inspection is switched off: nothing would ever be found."""
 
 
 def _inspectors(settings: Settings, pack: Pack, closing: AsyncExitStack) -> dict[str, Inspector]:

@@ -77,14 +77,13 @@ async def test_without_a_key_nothing_is_served_or_recorded(tmp_path: Path) -> No
     assert (wire.status, wire.json["error"]["code"]) == (401, "invalid_api_key")
 
 
-async def test_with_inspection_off_nothing_is_found_and_calls_go_through(tmp_path: Path) -> None:
-    """The shipped rules screen every answer; with nothing to find, that is no duty."""
+async def test_with_inspection_off_a_policy_that_wants_answers_screened_refuses(
+    tmp_path: Path,
+) -> None:
+    """Nothing here can discharge that duty, and to fail open is for a rule to say."""
     async with running(settings(tmp_path, inspection={"enabled": False})) as gateway:
-        wire = await ask(gateway, chat_request("Write to ann@example.org.")
-                         | {"model": "replay-small"})  # fmt: skip
-        entries = await gateway.records.read_exchange(wire.headers["x-request-id"])
-    assert wire.status == 200
-    assert entries[1].header["facts"]["findings"] == []
+        wire = await ask(gateway, chat_request("hello") | {"model": "replay-small"})
+    assert (wire.status, wire.json["error"]["code"]) == (503, "policy_error")
 
 
 @pytest.mark.parametrize(

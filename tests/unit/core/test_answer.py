@@ -152,6 +152,12 @@ class TestARuleIsBroken:
     async def test_nothing_is_shown_of_a_whole_answer(self) -> None:
         assert await self.told([whole_of("hi! bomb")]) == []
 
+    async def test_an_event_that_says_text_and_ends_does_not_end(self) -> None:
+        [event] = await self.told([chunk(0, {"content": "ok! bomb"}, "stop")])
+        assert texts([event]) == ["OK"]
+        assert not CHAT.ended(event)
+        assert b"stop" not in event.encode()
+
     async def test_later_runs_of_the_event_are_not_shown(self) -> None:
         both = chunk(0, {"content": "no!", "refusal": "secret"})
         assert texts(await self.told([both])) == ["NO", ""]
