@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from sqlalchemy import Connection
-
 from gateway.adapters.store.holds import Change, Holds
 from gateway.adapters.store.page import Page, Staged, Subject
 from gateway.adapters.store.sealing import Seal, Vault
+from gateway.adapters.store.statements import Cursor
 from gateway.core.errors import Code, Unavailable
 from gateway.core.records import Receipt
 
@@ -94,10 +93,10 @@ class Batch:
             except Exception as error:  # noqa: BLE001 - whatever it is, its caller is told
                 self.results.append((item, error))
 
-    def write(self, connection: Connection) -> None:
+    def write(self, cursor: Cursor) -> None:
         """Write everything placed, in the caller's transaction."""
-        self.page.write(connection)
-        self.holds.write(connection)
+        self.page.write(cursor)
+        self.holds.write(cursor)
 
     def commit_standings(self) -> None:
         """Say that the commit was durable."""

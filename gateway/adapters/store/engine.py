@@ -11,12 +11,14 @@ import sqlite3
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from gateway.core.errors import Code, Unavailable
 
 _PG_DISK_FULL = "53100"
 _STRONG_COMMITS = ("on", "remote_write", "remote_apply")
+_ABOUT_ROWS = frozenset(("IntegrityError", "DataError"))
+"""What every driver calls such errors (PEP 249)."""
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again, when the database was away."""
 
@@ -111,7 +113,7 @@ def unavailable(error: BaseException) -> Unavailable:
 
 
 def _storage_full(error: BaseException) -> bool:
-    original = error.orig if isinstance(error, DBAPIError) else error
+    original = _driver_error(error)
     if isinstance(original, sqlite3.Error):
         return getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     return getattr(original, "sqlstate", None) == _PG_DISK_FULL
@@ -119,4 +121,8 @@ def _storage_full(error: BaseException) -> bool:
 
 def is_poison(error: BaseException) -> bool:
     """Whether `error` is about the rows, so that other rows would have gone in."""
-    return isinstance(error, IntegrityError | DataError)
+    return not _ABOUT_ROWS.isdisjoint(kind.__name__ for kind in type(_driver_error(error)).__mro__)
+
+
+def _driver_error(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error

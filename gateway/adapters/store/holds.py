@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, select
 
 from gateway.adapters.store.page import Subject
-from gateway.adapters.store.statements import Statements, Values
+from gateway.adapters.store.statements import Cursor, Statements, Values
 from gateway.adapters.store.tables import Budget, table
 from gateway.core.errors import OverBudget
 from gateway.core.money import Money, dollars
@@ -22,7 +22,6 @@ _BUDGET = table(Budget)
 _FIGURES = select(
     _BUDGET.c.budget_id, _BUDGET.c.limit_micro, _BUDGET.c.reserved_micro, _BUDGET.c.settled_micro
 ).where(_BUDGET.c.budget_id.in_(bindparam("ids", expanding=True)))
-_LOCK = _FIGURES.order_by(_BUDGET.c.budget_id).with_for_update()
 
 PENDING, POSTED, PRESUMED = "pending", "posted", "presumed"
 
@@ -61,13 +60,12 @@ class Holds:
         self.budgets = budgets
 
     @classmethod
-    def lock(
-        cls, connection: Connection, statements: Statements, budget_ids: Collection[str]
-    ) -> Holds:
+    def lock(cls, cursor: Cursor, statements: Statements, budget_ids: Collection[str]) -> Holds:
         """Lock these budgets, in the order of their ids so that nobody waits in a ring."""
-        if not budget_ids:
-            return cls(statements, {})
-        rows = connection.execute(_LOCK, {"ids": sorted(budget_ids)})
+        rows: list[Any] = []
+        for budget_id in sorted(budget_ids):
+            cursor.execute(statements.budget_lock, (budget_id,))
+            rows += cursor.fetchall()
         return cls(statements, figures(rows))
 
     def check(self, budget_id: str, amount: int) -> None:
@@ -96,17 +94,17 @@ class Holds:
         self._post(change, "presume", -held, held)
         self._reserve(change, held, held, PRESUMED)
 
-    def write(self, connection: Connection) -> None:
+    def write(self, cursor: Cursor) -> None:
         """Write posts, reservations and each touched budget, in the caller's transaction."""
-        self._statements.post.run(connection, self._posts)
-        self._statements.reservation.run(connection, list(self._reservations.values()))
+        self._statements.post.run(cursor, self._posts)
+        self._statements.reservation.run(cursor, list(self._reservations.values()))
         changed = [
             (budget.reserved, budget.settled, name)
             for name, budget in self.budgets.items()
             if budget.touched
         ]
         if changed:
-            connection.exec_driver_sql(self._statements.budget_figures, changed)
+            cursor.executemany(self._statements.budget_figures, changed)
 
     def _post(self, change: Change, kind: str, reserved: int, settled: int) -> None:
         budget = self.budgets[change.budget_id]

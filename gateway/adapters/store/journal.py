@@ -18,6 +18,8 @@ from gateway.core.money import ZERO, Money
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Receipt
 
+_MOST_TURNS = 8
+"""Turns of the loop that an item waits for others at the most."""
 _ENTRY_BYTES = 2_048
 """What an entry takes in the queue besides its parts, roughly."""
 
@@ -124,13 +126,22 @@ class SqlJournal:
         self._waiting[item] = None
         self._queued += size
         if not self._fresh:
-            loop.call_soon(self._hand_over)
+            loop.call_soon(self._gather, loop, 0, _MOST_TURNS)
         self._fresh.append(item)
         return await future
 
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, turns: int) -> None:
+        """Hand over what is queued once a turn of the loop has added nothing to it.
+
+        No time is waited: an idle loop turns at once. A busy one gives the writer more to
+        write in one commit, and its thread and ours wait for each other less often.
+        """
+        if len(self._fresh) > seen and turns:
+            loop.call_soon(self._gather, loop, len(self._fresh), turns - 1)
+        else:
+            self._hand_over()
+
     def _hand_over(self) -> None:
-        """Give the writer what this turn of the loop has queued, at once: waking its thread
-        for each item would cost more than writing them."""
         self._writer.put(self._fresh)
         self._fresh = []
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, case, func, insert, select, update
 
 from gateway.adapters.store.holds import PENDING, Change, Holds
 from gateway.adapters.store.page import Page, Staged, Subject, Tail
-from gateway.adapters.store.statements import Statements
+from gateway.adapters.store.statements import Cursor, Statements, cursor_of
 from gateway.adapters.store.tables import AuditEntry, Reservation, Writer, table
 from gateway.core.exchange import Outcome
 from gateway.core.ids import new_id
@@ -66,10 +66,10 @@ def read_tail(connection: Connection, epoch: str) -> Tail:
     return Tail(epoch, 0, None) if row is None else Tail(*row)
 
 
-def check_alive(connection: Connection, statements: Statements, epoch: str) -> None:
+def check_alive(cursor: Cursor, statements: Statements, epoch: str) -> None:
     """Raises `Fenced` unless this writer may write; until the commit nobody may fence it."""
-    row = connection.exec_driver_sql(statements.writer_standing, (epoch,)).one_or_none()
-    if row is None or row[0] is not None:
+    cursor.execute(statements.writer_standing, (epoch,))
+    if [tuple(row) for row in cursor.fetchall()] != [(None,)]:
         raise Fenced(epoch)
 
 
@@ -139,7 +139,8 @@ def _close_as_lost(
         )
     }
     budget_ids = {row.budget_id for row in pending.values()}
-    holds = Holds.lock(connection, statements, budget_ids)
+    cursor = cursor_of(connection)
+    holds = Holds.lock(cursor, statements, budget_ids)
     now = clock(connection)
     for orphan in orphans:
         subject = Subject(*(orphan[index] for index in range(5)))
@@ -156,7 +157,7 @@ def _close_as_lost(
         if held is not None and held.budget_id in holds.budgets:
             change = Change(subject, held.budget_id, staged.entry_id, now)
             holds.presume(change, held.amount_micro)
-    holds.write(connection)
+    holds.write(cursor)
 
 
 def _chunks(ids: Sequence[str], most: int = 500) -> list[Sequence[str]]:

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection
 
 from gateway.adapters.store.sealing import Seal, SealedPart
-from gateway.adapters.store.statements import Statements, Values
+from gateway.adapters.store.statements import Cursor, Statements, Values
 from gateway.core.errors import Code, Unavailable
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Receipt, canonical, leaf_hash
@@ -109,11 +108,11 @@ class Page:
         self.tail, self.last_entry_id = tail, entries[-1][1]
         return Receipt(entries[-1][1], tail.leaf or b"")
 
-    def write(self, connection: Connection) -> None:
+    def write(self, cursor: Cursor) -> None:
         """Write the rows, in the caller's transaction."""
-        self._statements.entry.run(connection, self._entries)
-        self._statements.part.run(connection, self._parts)
-        self._statements.record_key.run(connection, self._keys)
+        self._statements.entry.run(cursor, self._entries)
+        self._statements.part.run(cursor, self._parts)
+        self._statements.record_key.run(cursor, self._keys)
 
     def _header(
         self, subject: Subject, one: Staged, tail: Tail, parts: list[dict[str, Any]]

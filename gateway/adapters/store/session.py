@@ -16,7 +16,7 @@ from gateway.adapters.store.engine import for_writing, is_poison
 from gateway.adapters.store.holds import Figures, Holds, read_figures
 from gateway.adapters.store.page import Page, Tail
 from gateway.adapters.store.sealing import Vault
-from gateway.adapters.store.statements import Statements
+from gateway.adapters.store.statements import Cursor, Statements, cursor_of
 from gateway.adapters.store.tables import SCHEMA, AuditEntry, Deployment, table
 
 _ENTRY, _DEPLOYMENT = table(AuditEntry), table(Deployment)
@@ -87,11 +87,11 @@ class Session:
             return self._write(items)
 
     def _write(self, items: Sequence[Item]) -> Batch:
-        with self._transaction() as connection:
-            holds = Holds.lock(connection, self._statements, budgets_of(items))
+        with self._batch_transaction() as cursor:
+            holds = Holds.lock(cursor, self._statements, budgets_of(items))
             batch = Batch(self._vault, self._page(), holds)
             batch.place(items)
-            batch.write(connection)
+            batch.write(cursor)
             self._doubt = batch
         self._settle_doubt(batch)
         return batch
@@ -99,16 +99,16 @@ class Session:
     def recover(self) -> int:
         """Close what dead writers left open; the number of exchanges."""
         page = self._page()
-        with self._transaction() as connection:
+        with self._transaction() as (connection, cursor):
             count = leases.recover(connection, self._statements, page)
-            page.write(connection)
+            page.write(cursor)
         self._tail = page.tail
         return count
 
     def keep_alive(self, budget_ids: Collection[str], *, renew: bool) -> dict[str, Figures]:
         """Read these budgets; on `renew`, extend the lease."""
         try:
-            with self._transaction() as connection:
+            with self._transaction() as (connection, _):
                 if renew:
                     leases.renew(connection, self.epoch, self._lease, self._open_from())
                 return read_figures(connection, budget_ids)
@@ -120,7 +120,7 @@ class Session:
         """Give the lease up and hang up. Never raises: what is left open will be recovered."""
         try:
             if self._connection is not None:
-                with self._transaction() as connection:
+                with self._transaction() as (connection, _):
                     leases.renew(connection, self.epoch, timedelta(0), self._open_from())
         except Exception:  # noqa: BLE001, S110 - the lease lapses by itself
             pass
@@ -139,14 +139,37 @@ class Session:
         return self._known_tail().epoch
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self) -> Iterator[tuple[Connection, Cursor]]:
         """A transaction of a writer that is alive. What fails but for its rows hangs up."""
         self.connect()
         assert self._connection is not None
+        with self._hanging_up(), self._connection.begin():
+            cursor = cursor_of(self._connection)
+            leases.check_alive(cursor, self._statements, self.epoch)
+            yield self._connection, cursor
+
+    @contextmanager
+    def _batch_transaction(self) -> Iterator[Cursor]:
+        """The same for a batch, on the driver itself: through SQLAlchemy, to begin and to
+        commit takes longer than to insert the rows."""
+        self.connect()
+        assert self._connection is not None
+        driver = self._connection.connection
+        cursor: Cursor = driver.cursor()
+        with self._hanging_up():
+            try:
+                self._statements.begin(cursor)
+                leases.check_alive(cursor, self._statements, self.epoch)
+                yield cursor
+                self._engine.dialect.do_commit(driver)
+            except BaseException:
+                self._engine.dialect.do_rollback(driver)
+                raise
+
+    @contextmanager
+    def _hanging_up(self) -> Iterator[None]:
         try:
-            with self._connection.begin():
-                leases.check_alive(self._connection, self._statements, self.epoch)
-                yield self._connection
+            yield
         except leases.Fenced:
             raise
         except BaseException as error:

@@ -18,7 +18,9 @@ from structlog.testing import capture_logs
 
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.journal import SqlJournal
+from gateway.adapters.store.page import Page
 from gateway.adapters.store.records import SqlRecords
+from gateway.adapters.store.statements import Cursor
 from gateway.core.errors import Code, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.money import Money
@@ -44,6 +46,18 @@ async def until_closed(ledger: SqlLedger, id: str) -> list[Entry]:
             return entries
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+def before_entries(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something in the writer's transaction, before entries are inserted."""
+    write = Page.write
+
+    def acted(page: Page, cursor: Cursor) -> None:
+        if page.last_entry_id is not None:
+            act()
+        write(page, cursor)
+
+    monkeypatch.setattr(Page, "write", acted)
 
 
 @contextmanager
@@ -96,18 +110,18 @@ async def test_a_full_disk_refuses_and_recovers(sqlite_url: str, keyring: Keyrin
 
 
 async def test_an_ending_that_found_no_room_is_written_later(
-    sqlite_url: str, keyring: Keyring
+    sqlite_url: str, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = False
+
+    def refuse() -> None:
+        if full:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    before_entries(monkeypatch, refuse)
     async with SqlLedger.on(sqlite_url, keyring) as ledger:
-
-        @event.listens_for(ledger.journal.engine, "before_cursor_execute")
-        def refuse(_c: object, _k: object, statement: str, *_: object) -> None:
-            if full and statement.startswith("INSERT INTO audit_entry"):
-                error = sqlite3.OperationalError("database or disk is full")
-                error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                raise error
-
         budget_id, id = ledger.budget(1_000), new_id("exc")
         record = ledger.journal.begin(id, principal(budget_id), opened())
         await record.append(attempt(), Money(600))
@@ -165,10 +179,9 @@ async def test_a_commit_in_doubt_is_looked_up(
         commit, broken = dialect.do_commit, dialect.dbapi.OperationalError  # type: ignore[union-attr]
         armed = writing = False
 
-        @event.listens_for(ledger.journal.engine, "before_cursor_execute")
-        def watch(_c: object, _k: object, statement: str, *_: object) -> None:
+        def watch() -> None:
             nonlocal writing
-            writing = armed and (writing or statement.startswith("INSERT INTO audit_entry"))
+            writing = armed
 
         def do_commit(connection: Any) -> None:
             nonlocal armed, writing
@@ -179,6 +192,7 @@ async def test_a_commit_in_doubt_is_looked_up(
                 commit(connection)
             raise broken("the connection broke while it was told to commit")
 
+        before_entries(monkeypatch, watch)
         monkeypatch.setattr(dialect, "do_commit", do_commit)
         budget_id, id = ledger.budget(1_000), new_id("exc")
         record = ledger.journal.begin(id, principal(budget_id), opened())
@@ -207,15 +221,12 @@ async def test_a_locked_database_is_noticed_without_a_call(
         await until(lambda: ledger.journal.ready)
 
 
-async def test_who_waits_too_long_is_told(sqlite_url: str, keyring: Keyring) -> None:
+async def test_who_waits_too_long_is_told(
+    sqlite_url: str, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with SqlLedger.on(sqlite_url, keyring, patience=0.0) as ledger:
         answers, id = threading.Event(), new_id("exc")
-
-        @event.listens_for(ledger.journal.engine, "before_cursor_execute")
-        def wait(_c: object, _k: object, statement: str, *_: object) -> None:
-            if statement.startswith("INSERT INTO audit_entry"):
-                answers.wait(BOUND)
-
+        before_entries(monkeypatch, lambda: answers.wait(BOUND))
         record = ledger.journal.begin(id, principal(), opened())
         with pytest.raises(Unavailable) as refused:
             await record.append(attempt())
@@ -287,18 +298,15 @@ async def test_a_full_queue_refuses_at_once(sqlite_url: str, keyring: Keyring) -
         await journal.begin(new_id("exc"), principal(), opened()).append(attempt())
 
 
-async def test_what_waits_together_is_written_together(sqlite_url: str, keyring: Keyring) -> None:
+async def test_what_waits_together_is_written_together(
+    sqlite_url: str, keyring: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with SqlLedger.on(sqlite_url, keyring) as ledger:
         commits: list[int] = []
-
-        @event.listens_for(ledger.journal.engine, "before_cursor_execute")
-        def count(_c: object, _k: object, statement: str, *_: object) -> None:
-            if statement.startswith("BEGIN IMMEDIATE"):
-                commits.append(1)
-
+        before_entries(monkeypatch, lambda: commits.append(1))
         records = [ledger.journal.begin(new_id("exc"), principal(), opened()) for _ in range(512)]
         await asyncio.gather(*[record.append(attempt()) for record in records])
-        assert len(commits) < 10
+        assert 0 < len(commits) < 10
 
 
 async def test_to_spend_more_than_was_held_is_an_alarm(sqlite_url: str, keyring: Keyring) -> None:
