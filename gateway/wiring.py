@@ -33,6 +33,7 @@ from gateway.dialects.chat import Chat
 from gateway.inspectors.phrases import PhraseInspector
 from gateway.inspectors.pii import PiiInspector, scan
 from gateway.inspectors.recognisers import LABELS
+from gateway.inspectors.remembered import Remembered
 from gateway.obligations.cache import cache
 from gateway.obligations.cap_tokens import cap_tokens
 from gateway.obligations.label import label
@@ -129,7 +130,7 @@ def _pipeline(settings: Settings, gateway: Gateway, catalogue: StaticCatalogue) 
         [
             Authenticate(gateway.keys, LocalRateLimits()),
             KeepAccount(gateway.journal),
-            Inspect(list(inspectors.values())),
+            Inspect([Remembered(inspector) for inspector in inspectors.values()]),
             Decide(gateway.policy, catalogue, gateway.journal),
             Discharge(_dischargers(inspectors)),
             UseCache(MemoryCache(most_bytes=settings.cache.most_bytes)),
