@@ -130,9 +130,7 @@ def _bounded(exchange: Exchange) -> None:
 
 
 def _body(exchange: Exchange) -> bytes:
-    return exchange.dialect.encode(
-        {**exchange.request, "model": exchange.model.upstream_model}
-    )[1]
+    return exchange.dialect.encode({**exchange.request, "model": exchange.model.upstream_model})[1]
 
 
 async def _counted(exchange: Exchange, events: Events, hide: bool) -> Events:
