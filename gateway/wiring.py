@@ -25,6 +25,7 @@ from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.keys import SqlKeys
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.session import bound_keyring
+from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Unavailable
 from gateway.core.money import Price
 from gateway.core.pipeline import Proceed, pipeline
@@ -56,6 +57,12 @@ OPENAI = "https://api.openai.com/v1"
 REPLAY_MODELS = ("replay-small", "replay-large")
 REPLAY_PRICE = Price(input=100_000, output=400_000, version="replay")
 """What the built-in model pretends to cost: 0.10 and 0.40 USD for a million tokens."""
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    "/v1/chat/completions": Chat(),
+}
+"""Every governed endpoint, by path."""
 
 
 @dataclass
@@ -106,7 +113,7 @@ def build(settings: Settings) -> Gateway:
         data_plane=DataPlane(
             _pipeline(settings, gateway, catalogue), body_limit=settings.server.body_limit
         ),
-        dialects={"/v1/chat/completions": Chat()},
+        dialects=DIALECTS,
         models=Models(gateway.keys, catalogue),
         probes=gateway.probes,
         lifespan=_lifespan(gateway),

@@ -20,26 +20,35 @@ if TYPE_CHECKING:
 class Event:
     """One piece of an answer, as its dialect's JSON; `whole` when it is all of it.
 
-    What no rule edits leaves byte for byte as it came.
+    What no rule edits leaves byte for byte as it came. `media` is the content type of an
+    answer that is no JSON: of plain text `data["text"]` is all of it; of anything else, such
+    as speech, `raw` is, and nothing in it can be rewritten.
     """
 
-    __slots__ = ("data", "raw", "whole")
+    __slots__ = ("data", "media", "raw", "whole")
 
     def __init__(
-        self, data: dict[str, Any], *, whole: bool = False, raw: bytes | None = None
+        self,
+        data: dict[str, Any],
+        *,
+        whole: bool = False,
+        raw: bytes | None = None,
+        media: str | None = None,
     ) -> None:
         self.data = data
         self.whole = whole
         self.raw = raw
+        self.media = media
 
     def edited(self) -> None:
         """Say that `data` was changed, so that the bytes as received no longer hold."""
         self.raw = None
 
     def encode(self) -> bytes:
-        """The event's JSON."""
+        """The event's bytes: JSON, but for an answer that is none."""
         if self.raw is None:
-            self.raw = orjson.dumps(self.data)
+            text = self.data["text"].encode() if self.media is not None else None
+            self.raw = orjson.dumps(self.data) if text is None else text
         return self.raw
 
 
@@ -177,6 +186,8 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
                 tail, broken = await lanes.finish(lane, here.get(lane), event)
                 if tail is not None:
                     yield tail
+            if broken is None and not event.whole:
+                broken = await lanes.echo(event)
             if broken is not None:
                 if not event.whole and dialect.says_text(event):
                     dialect.unend(event)
@@ -206,6 +217,7 @@ class _Lanes:
         self._dialect = dialect
         self._rewriters: dict[Lane, Rewriter] = {}
         self._heads: dict[Lane, dict[str, Any]] = {}
+        self._said: dict[Lane, list[str]] = {}
 
     def open(self) -> list[Lane]:
         return list(self._rewriters)
@@ -231,6 +243,7 @@ class _Lanes:
             text, shown = run.text, ""
             if broken is None:
                 shown, broken = await _shown(rewriter.feed(text))
+            self._said.setdefault(run.lane, []).append(shown)
             if shown != text:
                 run.put(shown)
                 event.edited()
@@ -241,6 +254,25 @@ class _Lanes:
             else:
                 event.edited()
         return here, broken
+
+    async def echo(self, event: Event) -> Filtered | None:
+        """Let what `event` says again read as it was shown; the rule it then finds broken."""
+        for run in self._dialect.echoes(event):
+            text, broken = run.text, None
+            if run.lane not in self._said:
+                rewriter = self._make(run.lane)
+                shown, broken = await _shown(rewriter.feed(text))
+                if broken is None:
+                    tail, broken = await _shown(rewriter.finish())
+                    shown += tail
+                self._said[run.lane] = [shown]
+            shown = "".join(self._said[run.lane])
+            if shown != text:
+                run.put(shown)
+                event.edited()
+            if broken is not None:
+                return broken
+        return None
 
     def _withheld(self, run: Run) -> bool:
         """Whether the run was part of a call, which was taken out of the event."""
@@ -254,6 +286,7 @@ class _Lanes:
     ) -> tuple[Event | None, Filtered | None]:
         """Put what was held back where the lane's text stands, else into an event of its own."""
         tail, broken = await _shown(self._rewriters.pop(lane).finish())
+        self._said.setdefault(lane, []).append(tail)
         head = self._heads.pop(lane, None)
         if here is not None:
             if tail and like is not None:

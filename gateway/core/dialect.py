@@ -5,7 +5,7 @@ Everything it does not name passes through untouched, both ways.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.core.answer import Event, Lane, Run
@@ -21,7 +21,19 @@ class Dialect(Protocol):
     action: str
     """The policy's name for a call, such as `chat.completions.create`."""
 
+    accepts: Collection[str]
+    """The media types of bodies that it reads."""
+
+    forwards: Collection[str]
+    """Request headers, lower case, that a provider of the same API gets as they came."""
+
     # The request
+    def parse(self, body: bytes, content_type: str) -> object:
+        """The value that a body on the wire stands for. Raises `Malformed`."""
+
+    def encode(self, request: Mapping[str, Any]) -> tuple[str, bytes]:
+        """A request as it goes on the wire: its content type and its body."""
+
     def check(self, body: object) -> dict[str, Any]:
         """`body`, when it is a request of this dialect. Raises `Malformed`."""
 
@@ -59,8 +71,29 @@ class Dialect(Protocol):
         """Ask for usage in a stream. True when the caller had not asked, so it is hidden."""
 
     # The answer
+    def well_formed(self, answer: dict[str, Any]) -> bool:
+        """Whether a whole answer, or an event of a stream, is such that it can be read here."""
+
+    def broken(self, answer: dict[str, Any]) -> bool:
+        """Whether an error stands where an answer, or an event of a stream, should."""
+
+    def takes_media(self, request: Mapping[str, Any], media: str) -> bool:
+        """Whether the whole answer may be of this content type, which is not JSON."""
+
+    def complete(self, request: Mapping[str, Any], ended: Collection[int], last: Event) -> bool:
+        """Whether a stream that stops after `last` had said all it had to.
+
+        `ended` are the groups of lanes that have ended, as `ended` gave them.
+        """
+
     def runs(self, event: Event) -> Iterable[Run]:
         """The text of an event, in order."""
+
+    def echoes(self, event: Event) -> Iterable[Run]:
+        """Text that an event of a stream says again, each the whole of its lane's text.
+
+        It becomes what was shown of the lane; where nothing was said before, it is its text.
+        """
 
     def ended(self, event: Event) -> Collection[int]:
         """The groups of lanes that end with this event."""
@@ -99,6 +132,9 @@ class Dialect(Protocol):
         """A whole answer as the events of a stream, as `request` asked for it."""
 
     # On the wire
+    def number(self, event: Event, index: int) -> None:
+        """Give an event of a stream its number, where the dialect counts them from zero."""
+
     def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
         """The body of an HTTP error; `about` is the `governance` member, empty to omit."""
 

@@ -45,6 +45,12 @@ class Call:
     credential: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     """The caller's `x-govgate-*` and `traceparent` headers, lower case."""
+    content_type: str = "application/json"
+    """Of the body."""
+    model: str | None = None
+    """The model, where the path names it (Azure's deployments)."""
+    forwarded: Mapping[str, str] = field(default_factory=dict)
+    """The headers that the dialect has a provider of the same API see."""
 
 
 class Once(Generic[T]):

@@ -5,18 +5,18 @@ Source: OpenAI's API reference, "Chat" (objects `chat.completion`, `chat.complet
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
-from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
-from gateway.dialects import chat_answer, chat_request, openai_shape
+from gateway.dialects import chat_answer, chat_request
+from gateway.dialects.lens import Lens
 
 
-class Chat:
+class Chat(Lens):
     """The lens of chat completions. It keeps no state."""
 
     action = "chat.completions.create"
@@ -67,6 +67,13 @@ class Chat:
         return True
 
     # The answer
+    def well_formed(self, answer: dict[str, Any]) -> bool:
+        return chat_answer.well_formed(answer)
+
+    def complete(self, request: Mapping[str, Any], ended: Collection[int], last: Event) -> bool:
+        wanted = request.get("n")
+        return set(range(wanted if isinstance(wanted, int) else 1)).issubset(ended)
+
     def runs(self, event: Event) -> Iterable[Run]:
         return chat_answer.runs(event)
 
@@ -83,9 +90,6 @@ class Chat:
         for choice in spelled:
             choice["logprobs"] = None
         return bool(spelled)
-
-    def says_text(self, event: Event) -> bool:
-        return any(run.text for run in self.runs(event))
 
     def unend(self, event: Event) -> None:
         for choice in chat_answer.choices(event):
@@ -122,19 +126,6 @@ class Chat:
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         options = request.get("stream_options") or {}
         return chat_answer.unfold(answer, with_usage=bool(options.get("include_usage")))
-
-    # On the wire
-    def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
-        return openai_shape.error_body(error, about)
-
-    def frame(self, event: Event) -> bytes:
-        return openai_shape.frame(event)
-
-    def frame_error(self, body: dict[str, Any], *, finished: bool) -> bytes:
-        return openai_shape.frame_error(body, finished=finished)
-
-    def end(self) -> bytes:
-        return openai_shape.DONE
 
 
 def _called(answer: dict[str, Any]) -> Iterator[str]:

@@ -16,6 +16,16 @@ _CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
 """Members that are no loss when a chunk has nothing left to say."""
 
 
+def well_formed(answer: dict[str, Any]) -> bool:
+    """Whether `choices` are objects whose indices are numbers, or not there at all."""
+    listed = answer.get("choices")
+    return listed is None or (
+        isinstance(listed, list)
+        and all(isinstance(choice, dict) for choice in listed)
+        and all(isinstance(choice.get("index", 0), int) for choice in listed)
+    )
+
+
 def choices(event: Event) -> list[dict[str, Any]]:
     """The choices of an event, each with an index."""
     listed = event.data.get("choices") or []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from litestar.types import Receive
 
@@ -16,8 +16,10 @@ class CallerGone(ConnectionError):
     """The caller hung up before the body was complete."""
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
-    """The body, of at most `limit` bytes.
+async def read_body(
+    headers: Mapping[str, str], receive: Receive, limit: int, accepts: Collection[str]
+) -> bytes:
+    """The body, of at most `limit` bytes, of one of the media types in `accepts`.
 
     Raises `Malformed` for another content type, a compressed or an oversized body, and
     `CallerGone`.
@@ -29,9 +31,10 @@ async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) ->
         refusal = Malformed(
             f"Compressed bodies ({encoding}) are not accepted.", code=Code.UNSUPPORTED_MEDIA_TYPE
         )
-    elif kind != "application/json":
+    elif kind not in accepts:
         refusal = Malformed(
-            "Send the body as 'content-type: application/json'.", code=Code.UNSUPPORTED_MEDIA_TYPE
+            f"Send the body as 'content-type: {' or '.join(sorted(accepts))}'.",
+            code=Code.UNSUPPORTED_MEDIA_TYPE,
         )
     chunks: list[bytes] = []
     size = 0

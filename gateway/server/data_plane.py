@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import orjson
 from litestar.types import HTTPScope, Receive, Send
@@ -36,10 +36,16 @@ class DataPlane:
         self._body_limit = body_limit
 
     async def __call__(
-        self, dialect: Dialect, scope: HTTPScope, receive: Receive, send: Send
+        self,
+        dialect: Dialect,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        model: str | None = None,
     ) -> None:
-        """Answer one request of `dialect`."""
-        await _Visit(self._pipeline, self._body_limit, dialect, scope, receive, send).run()
+        """Answer one request of `dialect`; `model` is the model that the path names."""
+        visit = _Visit(self._pipeline, self._body_limit, dialect, scope, receive, send, model)
+        await visit.run()
 
 
 class _Visit:
@@ -53,6 +59,7 @@ class _Visit:
         scope: HTTPScope,
         receive: Receive,
         send: Send,
+        model: str | None,
     ) -> None:
         self._pipeline = pipeline
         self._body_limit = body_limit
@@ -61,7 +68,8 @@ class _Visit:
         self._send = send
         self._method = scope["method"]
         self._headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        self._exchange = Exchange(dialect, self._read, _call(self._headers))
+        call = _call(self._headers, dialect.forwards, model)
+        self._exchange = Exchange(dialect, self._read, call)
         self._started = False
         self._answered = False
         self._gone = False
@@ -89,7 +97,8 @@ class _Visit:
                 self._watcher.cancel()
 
     async def _read(self) -> bytes:
-        body = await read_body(self._headers, self._receive, self._body_limit)
+        accepts = self._dialect.accepts
+        body = await read_body(self._headers, self._receive, self._body_limit, accepts)
         self._watcher = asyncio.create_task(self._watch(asyncio.current_task()))
         return body
 
@@ -104,8 +113,9 @@ class _Visit:
     async def _whole(self, events: Events) -> None:
         heard = [event async for event in events]
         whole = heard[0] if len(heard) == 1 and heard[0].whole else None
-        body = (whole or Event(self._dialect.fold(heard))).encode()
-        await self._respond(200, _JSON, body)
+        answer = whole or Event(self._dialect.fold(heard))
+        kind = _JSON if answer.media is None else {"content-type": answer.media}
+        await self._respond(200, kind, answer.encode())
 
     async def _stream(self, events: Events) -> None:
         async for event in events:
@@ -147,8 +157,9 @@ class _Visit:
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
 
-def _call(headers: Mapping[str, str]) -> Call:
-    """What governance reads of the headers. They are attribution; none goes upstream."""
+def _call(headers: Mapping[str, str], forwards: Collection[str], model: str | None) -> Call:
+    """What governance reads of the headers. They are attribution; none goes upstream but those
+    that belong to the dialect's own API."""
     return Call(
         credential_of(headers),
         {
@@ -156,6 +167,9 @@ def _call(headers: Mapping[str, str]) -> Call:
             for name, value in headers.items()
             if name.startswith("x-govgate-") or name in ("traceparent", "x-client-request-id")
         },
+        content_type=headers.get("content-type", ""),
+        model=model,
+        forwarded={name: headers[name] for name in forwards if name in headers},
     )
 
 

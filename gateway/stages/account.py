@@ -63,9 +63,12 @@ class _Why:
 
 async def _released(exchange: Exchange, inflow: _Inflow, account: Account, why: _Why) -> Events:
     """The events, each as soon as its record is durable; the ending with the record's."""
+    numbered = 0
     try:
         while True:
             events, ended = await inflow.take()
+            for numbered, event in enumerate(events, numbered + 1):
+                exchange.dialect.number(event, numbered - 1)
             content = _content(events)
             if ended:
                 await account.close(Outcome.COMPLETED, None, content)

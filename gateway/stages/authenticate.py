@@ -5,7 +5,6 @@ from __future__ import annotations
 from gateway.core.answer import Events
 from gateway.core.errors import Code, Denied, Malformed
 from gateway.core.exchange import Exchange
-from gateway.core.json_body import parse
 from gateway.core.pipeline import Proceed
 from gateway.core.ports import Allowance, Keys, RateLimits
 from gateway.core.principal import Principal
@@ -30,7 +29,7 @@ class Authenticate:
             )
         await self._take(exchange, "requests", principal.limits.requests, 1)
         exchange.received = await exchange.read()
-        exchange.request = exchange.dialect.check(parse(exchange.received))
+        exchange.request = exchange.dialect.check(_body(exchange))
         if principal.limits.tokens is not None:
             await self._take(exchange, "tokens", principal.limits.tokens, _tokens(exchange))
         return await proceed(exchange)
@@ -60,6 +59,14 @@ class Authenticate:
         }
         if not allowance.granted:
             raise _too_fast(what, allowance)
+
+
+def _body(exchange: Exchange) -> object:
+    """The parsed body, with the model that the path names."""
+    body = exchange.dialect.parse(exchange.received, exchange.call.content_type)
+    if isinstance(body, dict) and exchange.call.model is not None:
+        body["model"] = exchange.call.model
+    return body
 
 
 def _too_fast(what: str, allowance: Allowance) -> Denied:

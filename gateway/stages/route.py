@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import orjson
-
 from gateway.core.answer import Events
 from gateway.core.errors import Code, Denied, OverBudget, UpstreamError
 from gateway.core.exchange import Exchange
@@ -132,7 +130,7 @@ def _bounded(exchange: Exchange) -> None:
 
 
 def _body(exchange: Exchange) -> bytes:
-    return orjson.dumps({**exchange.request, "model": exchange.model.upstream_model})
+    return exchange.dialect.encode({**exchange.request, "model": exchange.model.upstream_model})[1]
 
 
 async def _counted(exchange: Exchange, events: Events, hide: bool) -> Events:

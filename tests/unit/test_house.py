@@ -35,6 +35,7 @@ OWN_FOLDERS = {"bench"}
 TESTED_ELSEWHERE = {
     "running": "tests/integration",
     "tour": "tests/integration",
+    "adapters/providers/calls": "tests/unit/adapters/providers/test_openai.py",
     "core/dialect": "tests/unit/dialects/test_chat.py",
     "core/errors": "tests/laws/test_faults.py",
     "core/ports": "tests/contracts",
