@@ -15,7 +15,6 @@ from gateway.core.answer import Event, Lane, Run
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
-from gateway.core.passages import Slot
 from gateway.dialects import openai_shape
 
 

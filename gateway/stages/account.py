@@ -67,8 +67,9 @@ async def _released(exchange: Exchange, inflow: _Inflow, account: Account, why: 
     try:
         while True:
             events, ended = await inflow.take()
-            for numbered, event in enumerate(events, numbered + 1):
-                exchange.dialect.number(event, numbered - 1)
+            for event in events:
+                exchange.dialect.number(event, numbered)
+                numbered += 1
             content = _content(events)
             if ended:
                 await account.close(Outcome.COMPLETED, None, content)
