@@ -7,8 +7,10 @@ new. Of the time only matters which of the pack's dates have passed.
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from importlib.resources import files
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -32,7 +34,8 @@ class CachedPolicy:
 
     `reads` are the facts that the policy looks at, as dotted paths, `*` standing for each of
     a list; `instants` the moments at which what it says may change, ascending. A question that
-    is not of the known shape is always asked, and never remembered; so is every failure.
+    is not of the known shape is always asked, and never remembered; so is every failure. Who
+    asks what is just being asked waits for that answer: a start under load asks once.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class CachedPolicy:
         self._instants = instants
         self._size = size
         self._verdicts: LRUCache[_Key, Verdict] = LRUCache(size)
+        self._asking: dict[_Key, asyncio.Future[Decision]] = {}
         schema = files("gateway") / "assets" / "schemas" / "question.json"
         self._well_formed = Draft202012Validator(orjson.loads(schema.read_bytes())).is_valid
 
@@ -63,10 +67,24 @@ class CachedPolicy:
         verdict = self._verdicts.get(key)
         if verdict is not None:
             return Decision(new_id("dec"), key[0], verdict)
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.ensure_future(self._ask(key, question))
+            asking.add_done_callback(partial(self._asked, key))
+            return await asyncio.shield(asking)
+        decision = await asyncio.shield(asking)
+        return Decision(new_id("dec"), decision.revision, decision.verdict)
+
+    async def _ask(self, key: _Key, question: Question) -> Decision:
         decision = await self._inner.decide(question)
         if decision.revision == key[0]:
             self._verdicts[key] = decision.verdict
         return decision
+
+    def _asked(self, key: _Key, asking: asyncio.Future[Decision]) -> None:
+        del self._asking[key]
+        if not asking.cancelled():
+            asking.exception()  # whoever still waits is told; nobody need be left
 
     def _key(self, question: Question) -> _Key | None:
         """The revision, and what the policy can see of the question.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import Pack, engine, load_pack, question_of
 from gateway.core.errors import Code, Unavailable
-from gateway.core.policy import Effect
+from gateway.core.policy import Decision, Effect, Question
 from gateway.core.ports import Policy
 from gateway.settings import baseline_pack
 from tests.contracts.policy_cases import (
@@ -258,6 +259,64 @@ async def test_half_a_character_in_a_fact_is_asked_and_refused() -> None:
     with pytest.raises(Unavailable):
         await cached.decide(question_of({"model": "\ud800"}))
     assert len(inner.asked) == 1
+
+
+class Slow(FakePolicy):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(BASELINE.data, BASELINE.revision)
+        self.may_answer = asyncio.Event()
+        self.begun = 0
+        self.begins = asyncio.Event()
+        self.broken = False
+
+    async def decide(self, question: Question) -> Decision:
+        self.begun += 1
+        self.begins.set()
+        await self.may_answer.wait()
+        if self.broken:
+            raise Unavailable(Code.POLICY_UNAVAILABLE, "gone")
+        return await super().decide(question)
+
+
+async def asked_together(inner: Slow, count: int) -> list[asyncio.Task[Decision]]:
+    """So many of the same question, none answered yet."""
+    cached = CachedPolicy(inner, BASELINE.reads, BASELINE.instants)
+    tasks = [asyncio.create_task(cached.decide(question_of({}))) for _ in range(count)]
+    await inner.begins.wait()
+    return tasks
+
+
+async def test_who_asks_the_same_at_once_asks_once() -> None:
+    inner = Slow()
+    tasks = await asked_together(inner, 5)
+    inner.may_answer.set()
+    decisions = await asyncio.gather(*tasks)
+    assert inner.begun == 1
+    assert len({decision.id for decision in decisions}) == 5
+    assert len({decision.revision for decision in decisions}) == 1
+
+
+async def test_who_asked_first_and_left_spoils_it_for_nobody() -> None:
+    inner = Slow()
+    first, *others = await asked_together(inner, 3)
+    first.cancel()
+    inner.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert len(await asyncio.gather(*others)) == 2
+    assert inner.begun == 1
+
+
+async def test_a_failure_is_everybodys_and_the_next_asks_anew() -> None:
+    inner = Slow()
+    inner.broken = True
+    tasks = await asked_together(inner, 3)
+    inner.may_answer.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(error, Unavailable) for error in found)
+    assert inner.begun == 1
 
 
 async def test_no_size_is_no_memory() -> None:
