@@ -61,7 +61,7 @@ image: ## build the container image; IMAGE=name:tag
 
 .PHONY: clean
 clean: ## remove what make built; records in var/ stay
-	rm -rf $(VENV) .tools build dist *.egg-info tests/clients/node_modules
+	rm -rf $(VENV) .tools .clients build dist *.egg-info tests/clients/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find gateway tests migrations bench -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,4 +1,4 @@
-"""`govgate`: serve, see a tour, look after the database and the keys."""
+"""`govgate`: serve, see a tour, look after the database, the keys and the models."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
+from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
 from gateway.core.money import Money, dollars, usd
 from gateway.core.principal import Limits
@@ -51,10 +52,17 @@ def settings() -> Settings:
 @click.option("--port", type=int, help="The port; the default is GOVGATE_SERVER__PORT.")
 def serve(host: str | None, port: int | None) -> None:
     """Bring the database up to date, then serve."""
+    from gateway.adapters.routing.routes import RoutesError
     from gateway.running import serve as run
+    from gateway.upstreams import load_routes
 
     told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     known = settings()
+    try:
+        load_routes(known)
+    except RoutesError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
     run(known.model_copy(update={"server": known.server.model_copy(update=told)}))
 
 
@@ -234,6 +242,93 @@ def _show_new(text: str, key_id: str, as_json: bool) -> None:
         click.echo(json.dumps({"id": key_id, "key": text}))
         return
     click.echo(f"{text}\n\nThis is the only time it is shown. Its id is {key_id}.")
+
+
+@main.group()
+def credentials() -> None:
+    """Keys of providers, which a routes file names as {stored: NAME}."""
+
+
+@credentials.command("set")
+@click.argument("name")
+def set_(name: str) -> None:
+    """Store a credential, in place of the former one. It is asked for, or read from a pipe.
+
+    It is encrypted under the keyring. Running gateways read it when they start again.
+    """
+    prompted = sys.stdin.isatty()
+    text = click.prompt("Credential", hide_input=True) if prompted else sys.stdin.read()
+    replaced = _with_credentials(lambda store: store.put(name, SecretStr(text.strip())))
+    click.echo(f"{'replaced' if replaced else 'stored'}: {name}")
+
+
+@credentials.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_credentials(as_json: bool) -> None:
+    """The name of every credential, and when it was changed. None is ever shown."""
+    rows = [
+        {
+            "name": state.name,
+            "created": state.created_at.isoformat(timespec="seconds"),
+            "changed": state.changed_at.isoformat(timespec="seconds"),
+        }
+        for state in _with_credentials(lambda store: store.list())
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']:<40} {row['changed']}")
+
+
+@credentials.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget a credential."""
+    if not _with_credentials(lambda store: store.remove(name)):
+        click.echo(f"there is no credential {name}", err=True)
+        sys.exit(1)
+    click.echo(f"removed: {name}")
+
+
+def _with_credentials(work: Callable[[SqlCredentials], T]) -> T:
+    """Do `work` over the database of the settings, which is brought up to date first."""
+    from gateway.adapters.store.migrate import migrate as bring
+    from gateway.wiring import open_keyring
+
+    known = settings()
+    bring(known.database_url)
+    store = SqlCredentials(known.database_url, open_keyring(known))
+    try:
+        return work(store)
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    finally:
+        store.stop()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models(as_json: bool) -> None:
+    """What callers may name, and the targets that serve it. Checks the routes file."""
+    from gateway.upstreams import described, load_routes
+
+    known = settings()
+    try:
+        rows = described(known, load_routes(known))
+    except ValueError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        click.echo(f"{row['name']}  {row['strategy'] or ''}".rstrip())
+        for target in row["targets"]:
+            price = target["price"] or "no price"
+            place = f"{target['hosting']} {target['region'] or ''}".rstrip()
+            click.echo(f"    {target['provider']}/{target['model']}  {place}  {price}")
 
 
 def _without_password(url: str) -> str:

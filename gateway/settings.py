@@ -37,6 +37,41 @@ class Server(_Section):
     """The largest request body, in bytes."""
     shutdown_seconds: Annotated[int, Field(ge=1)] = 30
     """How long running exchanges may take to end when the server is stopped."""
+    keep_alive_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """The longest that a stream which has begun says nothing; then it says a comment."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of pages that may call from a browser, such as `https://app.example.org`."""
+
+
+class Jwt(_Section):
+    """Identity by tokens of an issuer, besides API keys. It is used when any of this is set."""
+
+    issuer: str | None = None
+    """The `iss` of every token, to the letter."""
+    audience: str | None = None
+    """What its `aud` must hold."""
+    jwks_url: str | None = None
+    """Where the issuer publishes its keys; `https`, or `http` on a loopback address."""
+    jwks: str | None = None
+    """Its keys themselves, a JWK Set, where they are not fetched."""
+    algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "Ed25519")
+    """Which signatures are believed; only asymmetric ones can be."""
+    leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 30
+    """How far the clocks may differ."""
+    app_claim: str = "client_id"
+    """Claims are named as they are, or by a path with dots. An empty name reads none."""
+    team_claim: str | None = None
+    user_claim: str = "sub"
+    scopes_claim: str = "scope"
+    models_claim: str | None = None
+    budget_claim: str | None = None
+    requests_per_minute: Annotated[int, Field(ge=1)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether any of it is given; half of it is refused when the gateway is built."""
+        return bool(self.model_fields_set)
 
 
 class Database(_Section):
@@ -86,7 +121,8 @@ class Upstream(_Section):
     connect_seconds: Annotated[float, Field(gt=0)] = 5.0
     first_byte_seconds: Annotated[float, Field(gt=0)] = 300.0
     idle_seconds: Annotated[float, Field(gt=0)] = 60.0
-    total_seconds: Annotated[float, Field(gt=0)] = 600.0
+    total_seconds: Annotated[float, Field(gt=0)] = 590.0
+    """Below the 600 s after which OpenAI's and Anthropic's clients give up."""
     honour_proxies: bool = False
     """Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY apply to it."""
 
@@ -116,6 +152,20 @@ class Cache(_Section):
     """Known answers, where a rule allows keeping them."""
 
     most_bytes: Annotated[int, Field(ge=0)] = 64 << 20
+
+
+class Files(_Section):
+    """Files that callers upload for their batches."""
+
+    most_bytes: Annotated[int, Field(ge=1_024)] = 50 << 20
+    """The largest, in bytes."""
+
+
+class Batches(_Section):
+    """Work that is handed in and run when there is time."""
+
+    together: Annotated[int, Field(ge=0, le=256)] = 4
+    """Lines that this process runs at once; 0 leaves batches to other processes."""
 
 
 class Prices(_Section):
@@ -161,12 +211,17 @@ class Settings(BaseSettings):
     env: Annotated[str, Field(pattern=r"^[a-z0-9]{1,16}$")] = "dev"
     """The environment's name; it stands in every API key."""
     server: Server = Server()
+    jwt: Jwt = Jwt()
     database: Database = Database()
     policy: Policy = Policy()
+    routes: Path | None = None
+    """A YAML file with more providers, and the models that callers name."""
     upstream: Upstream = Upstream()
     replay: Replay = Replay()
     inspection: Inspection = Inspection()
     cache: Cache = Cache()
+    files: Files = Files()
+    batches: Batches = Batches()
     prices: Prices = Prices()
 
     @classmethod

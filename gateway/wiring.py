@@ -8,59 +8,81 @@ from dataclasses import dataclass, field
 
 from litestar import Litestar
 
-from gateway.adapters.catalogue import Serves, StaticCatalogue
 from gateway.adapters.decision_cache import CachedPolicy
+from gateway.adapters.jwt_identity import JwtIdentity, KeyOrToken
+from gateway.adapters.jwt_identity.claims import Reading
+from gateway.adapters.jwt_identity.jwks import KeySource, from_url, given
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.memory_cache import MemoryCache
 from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import Pack, engine, load_pack, question_of
 from gateway.adapters.presidio import PresidioMasker
-from gateway.adapters.prices import Prices
-from gateway.adapters.providers.openai import OpenAIProvider
-from gateway.adapters.providers.replay import ReplayProvider
 from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 from gateway.adapters.rate_limits import LocalRateLimits
 from gateway.adapters.store.engine import open_engine
+from gateway.adapters.store.idempotency import SqlRepeats
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.keys import SqlKeys
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.session import bound_keyring
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Unavailable
-from gateway.core.money import Price
 from gateway.core.pipeline import Proceed, pipeline
-from gateway.core.ports import Inspector, Model, Policy, Provider
+from gateway.core.ports import Inspector, Keys, Policy
+from gateway.core.principal import Limits
 from gateway.dialects.chat import Chat
+from gateway.dialects.completions import Completions
+from gateway.dialects.count_tokens import CountTokens
+from gateway.dialects.embeddings import Embeddings
+from gateway.dialects.images import ImageEdits, Images
+from gateway.dialects.messages import Messages
+from gateway.dialects.moderations import Moderations
+from gateway.dialects.responses import Responses
+from gateway.dialects.speech import Speech
+from gateway.dialects.transcriptions import Transcriptions, Translations
+from gateway.governance.unattended import Run
 from gateway.inspectors.phrases import PhraseInspector
 from gateway.inspectors.pii import PiiInspector, scan
 from gateway.inspectors.recognisers import LABELS
 from gateway.inspectors.remembered import Remembered
+from gateway.keeping import Keeping, build_keeping
 from gateway.obligations.cache import cache
 from gateway.obligations.cap_tokens import cap_tokens
 from gateway.obligations.label import label
 from gateway.obligations.mask import Mask
+from gateway.obligations.reroute import reroute
 from gateway.obligations.restrict_tools import restrict_tools
 from gateway.obligations.screen import Screen
 from gateway.server.app import Probe, build_app
+from gateway.server.callers import Callers
 from gateway.server.data_plane import DataPlane
 from gateway.server.models import Models
+from gateway.server.unattended import Unattended
 from gateway.settings import Engine, Settings
 from gateway.stages.account import KeepAccount
 from gateway.stages.authenticate import Authenticate
 from gateway.stages.cache import UseCache
 from gateway.stages.decide import Decide
 from gateway.stages.discharge import Discharge, Discharger
+from gateway.stages.idempotency import AnswerRepeats
 from gateway.stages.inspect import Inspect
+from gateway.stages.keep_responses import KeepResponses
 from gateway.stages.route import Route, dispatch
-
-OPENAI = "https://api.openai.com/v1"
-REPLAY_MODELS = ("replay-small", "replay-large")
-REPLAY_PRICE = Price(input=100_000, output=400_000, version="replay")
-"""What the built-in model pretends to cost: 0.10 and 0.40 USD for a million tokens."""
-
+from gateway.upstreams import Upstreams, build_upstreams
 
 DIALECTS: Mapping[str, Dialect] = {
     "/v1/chat/completions": Chat(),
+    "/v1/completions": Completions(),
+    "/v1/responses": Responses(),
+    "/v1/messages": Messages(),
+    "/v1/messages/count_tokens": CountTokens(),
+    "/v1/embeddings": Embeddings(),
+    "/v1/moderations": Moderations(),
+    "/v1/images/generations": Images(),
+    "/v1/images/edits": ImageEdits(),
+    "/v1/audio/transcriptions": Transcriptions(),
+    "/v1/audio/translations": Translations(),
+    "/v1/audio/speech": Speech(),
 }
 """Every governed endpoint, by path."""
 
@@ -74,48 +96,67 @@ class Gateway:
     journal: SqlJournal
     keys: SqlKeys
     records: SqlRecords
+    repeats: SqlRepeats
     closing: AsyncExitStack
+    keeping: Keeping
     probes: dict[str, Probe] = field(default_factory=dict)
     app: Litestar = field(init=False)
+    run: Run = field(init=False)
 
     async def start(self) -> None:
-        """Begin to write records. Raises what the journal's `start` raises."""
+        """Begin to write records and to work. Raises what the journal's `start` raises."""
         await self.journal.start()
+        self.keeping.start(self.run)
 
     async def stop(self) -> None:
         """Write what is queued, and close every connection."""
+        await self.keeping.stop()
         await self.journal.stop()
         await self.closing.aclose()
         await self.keys.stop()
+        await self.repeats.stop()
         await self.records.stop()
 
 
 def build(settings: Settings) -> Gateway:
     """The gateway that `settings` describe, over a migrated database. Nothing runs yet.
 
-    Raises `PackError`, `KeyringError`, and `ValueError` for what cannot be built.
+    Raises `PackError`, `RoutesError`, `KeyringError`, and `ValueError` for what cannot be built.
     """
     pack = load_pack(settings.pack)
     keyring = open_keyring(settings)
     url = settings.database_url
     closing = AsyncExitStack()
+    records = SqlRecords(url, keyring)
     gateway = Gateway(
         pack=pack,
         policy=_policy(settings, pack, closing),
         journal=SqlJournal(url, keyring, lease=settings.database.lease_seconds),
         keys=SqlKeys(url, keyring.pepper),
-        records=SqlRecords(url, keyring),
+        records=records,
+        repeats=SqlRepeats(url, keyring.pepper, records),
         closing=closing,
+        keeping=build_keeping(settings, keyring, DIALECTS),
     )
     gateway.probes = {"database": _writable(gateway.journal), "policy": _decides(gateway.policy)}
-    catalogue = _catalogue(settings)
+    upstreams = build_upstreams(settings, keyring, closing)
+    identities = _identities(settings, gateway)
+    callers = Callers(identities)
+    governed = _pipeline(settings, gateway, identities, upstreams)
+    gateway.run = Unattended(governed, DIALECTS).run
     gateway.app = build_app(
         data_plane=DataPlane(
-            _pipeline(settings, gateway, catalogue), body_limit=settings.server.body_limit
+            governed,
+            body_limit=settings.server.body_limit,
+            keep_alive_seconds=settings.server.keep_alive_seconds,
         ),
         dialects=DIALECTS,
-        models=Models(gateway.keys, catalogue),
+        models=Models(callers, upstreams.catalogue),
+        callers=callers,
+        kept=gateway.keeping.routes(callers),
         probes=gateway.probes,
+        duties=duties(),
+        origins=settings.server.cors_origins,
         lifespan=_lifespan(gateway),
     )
     return gateway
@@ -130,23 +171,66 @@ def open_keyring(settings: Settings) -> Keyring:
         engine.dispose()
 
 
-def _pipeline(settings: Settings, gateway: Gateway, catalogue: StaticCatalogue) -> Proceed:
-    """The seven stages, in order, onto the providers."""
+def _identities(settings: Settings, gateway: Gateway) -> Keys:
+    """Whose a credential is: an API key's, or a token's where an issuer is set."""
+    told = settings.jwt
+    if not told.enabled:
+        return gateway.keys
+    if (told.jwks_url is None) == (told.jwks is None):
+        raise ValueError("an issuer of tokens needs jwks_url or jwks, not both")
+    if told.jwks_url is not None:
+        transport = AiohttpTransport(Timeouts(), trust_env=settings.upstream.honour_proxies)
+        gateway.closing.push_async_callback(transport.aclose)
+        read = from_url(told.jwks_url, transport)
+    else:
+        read = given(told.jwks or "")
+    tokens = JwtIdentity(
+        KeySource(read),
+        Reading(
+            app=told.app_claim,
+            team=told.team_claim,
+            user=told.user_claim,
+            scopes=told.scopes_claim,
+            models=told.models_claim,
+            budget=told.budget_claim,
+            limits=Limits(told.requests_per_minute, told.tokens_per_minute),
+        ),
+        issuer=told.issuer or "",
+        audience=told.audience or "",
+        algorithms=told.algorithms,
+        leeway=told.leeway_seconds,
+    )
+    gateway.closing.push_async_callback(tokens.stop)
+    return KeyOrToken(gateway.keys, tokens)
+
+
+def _pipeline(
+    settings: Settings, gateway: Gateway, identities: Keys, upstreams: Upstreams
+) -> Proceed:
+    """The stages, in order, onto the providers."""
     inspectors = _inspectors(settings, gateway.pack, gateway.closing)
     return pipeline(
         [
-            Authenticate(gateway.keys, LocalRateLimits()),
+            Authenticate(identities, LocalRateLimits()),
+            KeepResponses(gateway.keeping.responses),
             KeepAccount(gateway.journal),
+            AnswerRepeats(gateway.repeats),
             Inspect([Remembered(inspector) for inspector in inspectors.values()]),
-            Decide(gateway.policy, catalogue, gateway.journal),
+            Decide(
+                gateway.policy,
+                upstreams.catalogue,
+                gateway.journal,
+                order=upstreams.traffic.order,
+            ),
             Discharge(_dischargers(inspectors)),
             UseCache(MemoryCache(most_bytes=settings.cache.most_bytes)),
             Route(
                 attempts=settings.upstream.attempts,
                 default_output=settings.upstream.max_output_tokens,
+                enter=upstreams.traffic.enter,
             ),
         ],
-        dispatch(_providers(settings, gateway.closing)),
+        dispatch(upstreams.providers),
     )
 
 
@@ -156,6 +240,7 @@ def _dischargers(inspectors: Mapping[str, Inspector]) -> dict[str, Discharger]:
     Answers pass the other way: screened before masked values are put back.
     """
     return {
+        "reroute": reroute,
         "mask": Mask(PresidioMasker()),
         "screen": Screen(inspectors),
         "restrict_tools": restrict_tools,
@@ -163,6 +248,11 @@ def _dischargers(inspectors: Mapping[str, Inspector]) -> dict[str, Discharger]:
         "label": label,
         "cache": cache,
     }
+
+
+def duties() -> Sequence[str]:
+    """The names of every duty that a policy may demand here."""
+    return list(_dischargers({}))
 
 
 def _inspectors(settings: Settings, pack: Pack, closing: AsyncExitStack) -> dict[str, Inspector]:
@@ -193,65 +283,6 @@ def _policy(settings: Settings, pack: Pack, closing: AsyncExitStack) -> Policy:
     else:
         inner = WasmPolicy(engine().read_bytes(), pack.data, pack.revision)
     return CachedPolicy(inner, pack.reads, pack.instants, size=settings.policy.cached_decisions)
-
-
-def _providers(settings: Settings, closing: AsyncExitStack) -> dict[str, Provider]:
-    """The models' side, by name."""
-    providers: dict[str, Provider] = {}
-    if settings.replay.enabled:
-        providers["replay"] = ReplayProvider(settings.replay.pace_seconds)
-    upstream = settings.upstream
-    if upstream.enabled:
-        timeouts = Timeouts(
-            connect=upstream.connect_seconds,
-            first_byte=upstream.first_byte_seconds,
-            idle=upstream.idle_seconds,
-            total=upstream.total_seconds,
-        )
-        transport = AiohttpTransport(timeouts, trust_env=upstream.honour_proxies)
-        closing.push_async_callback(transport.aclose)
-        providers[upstream.name] = OpenAIProvider(
-            upstream.name, upstream.base_url or OPENAI, upstream.api_key, transport
-        )
-    return providers
-
-
-def _catalogue(settings: Settings) -> StaticCatalogue:
-    """Which models there are, and what they cost."""
-    upstream = settings.upstream
-    named: list[Model] = []
-    serves: list[Serves] = []
-    if settings.replay.enabled:
-        named += [
-            Model(name, "replay", name, hosting="local", price=REPLAY_PRICE)
-            for name in REPLAY_MODELS
-        ]
-    if upstream.enabled:
-        like = Model(
-            "*",
-            upstream.name,
-            "*",
-            hosting=upstream.hosting,
-            region=upstream.region,
-            max_output_tokens=upstream.max_output_tokens,
-        )
-        serves.append(Serves("*", like))
-        listed: Sequence[str] = upstream.models
-        named += [
-            Model(
-                name,
-                upstream.name,
-                name,
-                hosting=upstream.hosting,
-                region=upstream.region,
-                max_output_tokens=upstream.max_output_tokens,
-            )
-            for name in listed
-        ]
-    prices = Prices(settings.prices.overrides)
-    return StaticCatalogue(
-        named, serves, lambda model: prices.price_of(model.upstream_model, model.upstream)
-    )
 
 
 def _writable(journal: SqlJournal) -> Probe:

@@ -35,12 +35,30 @@ class Account:
         self.attempts = 0
         self.held = ZERO
         """The most it may cost, as far as it was held."""
+        self.sunk = ZERO
+        """The most that earlier attempts, whose answers were lost, may have cost."""
+        self.passed_over: list[dict[str, Any]] = []
+        """Targets that were not asked, and why; written with the next entry."""
+        self._at_risk = ZERO
         self.closed: Receipt | None = None
 
-    async def attempt(self, body: bytes, hold: Money) -> None:
+    async def open(self) -> None:
+        """Make the `opened` entry durable before anything else is done. Raises `Unavailable`."""
+        await self._record.open()
+
+    async def attempt(
+        self,
+        body: bytes,
+        hold: Money,
+        *,
+        most: Money | None = None,
+        why: Mapping[str, Any] | None = None,
+    ) -> None:
         """Record that `body` is about to be sent, and hold `hold` more. Durable on return.
 
-        Raises `OverBudget` (nothing was written or held), `Unavailable`.
+        `most` is what this attempt alone may cost, where that is not all that is held; `why`
+        is what more is to be said of it. Raises `OverBudget` (nothing was written or held),
+        `Unavailable`.
         """
         exchange = self._exchange
         facts = {
@@ -50,12 +68,16 @@ class Account:
             "upstream_model": exchange.model.upstream_model,
             "hold_micro_usd": hold,
             "price_version": exchange.model.price.version if exchange.model.price else None,
+            **(why or {}),
+            **self._passed_over(),
         }
         entry = self._entry(Kind.ATTEMPT, facts, {"request_sent": body})
         await self._record.append(entry, hold)
         self._decision_written = True
         self.attempts += 1
         self.held = Money(self.held + hold)
+        self.passed_over.clear()
+        self._at_risk = self.held if most is None else most
         if exchange.streamed and self._record.opened is not None:
             exchange.headers["x-govgate-leaf"] = self._record.opened.leaf.hex()
 
@@ -82,12 +104,13 @@ class Account:
             "segments": self._segments,
             "usage": self._usage(),
             "cost_micro_usd": spent,
-            "cost_exact": not self.attempts or self._exact(),
+            "cost_exact": not self.attempts or (self._exact() and not self.sunk),
             "answer_findings": _found(exchange, Direction.OUTPUT),
             "cache": exchange.headers.get("x-govgate-cache"),
             "labels": list(exchange.labels),
             "elapsed_us": exchange.elapsed // 1_000,
             "timings_us": {name: ns // 1_000 for name, ns in exchange.timings.items()},
+            **self._passed_over(),
         }
         parts: dict[str, bytes] = {}
         if exchange.heard:
@@ -101,14 +124,22 @@ class Account:
         exchange = self._exchange
         if not self.attempts:
             return ZERO
-        price = exchange.model.price
-        if self._exact() and exchange.usage is not None and price is not None:
-            return price.cost(exchange.usage.input_tokens, exchange.usage.output_tokens)
-        return self.held
+        price, usage = exchange.model.price, exchange.usage
+        if not self._exact() or usage is None:
+            return Money(min(self.held, self.sunk + self._at_risk))
+        used = price.cost(usage.input_tokens, usage.output_tokens) if price else ZERO
+        return Money(self.sunk + used)
 
     def _exact(self) -> bool:
+        """Whether what the last attempt cost is known: counted and priced, or nothing at all."""
         usage = self._exchange.usage
-        return usage is not None and usage.exact and self._exchange.model.price is not None
+        if usage is None or not usage.exact:
+            return False
+        nothing = not usage.input_tokens and not usage.output_tokens
+        return nothing or self._exchange.model.price is not None
+
+    def _passed_over(self) -> dict[str, Any]:
+        return {"passed_over": list(self.passed_over)} if self.passed_over else {}
 
     def _usage(self) -> dict[str, Any] | None:
         usage = self._exchange.usage

@@ -6,7 +6,8 @@ asked for no stream. Nothing between asks which it was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import orjson
@@ -56,16 +57,22 @@ Events: TypeAlias = AsyncIterator[Event]
 Transform: TypeAlias = Callable[[Events], Events]
 
 
+EVERY = -1 << 40
+"""A group that stands for all of them, where an event ends whatever has not ended."""
+
+
 class Lane(NamedTuple):
     """One run of text in an answer: the content of a choice, the arguments of a tool call …
 
     `group` is what ends together (a choice); `json` says that the text is JSON, so that what
-    is put into it must be escaped as a JSON string's inside.
+    is put into it must be escaped as a JSON string's inside. `repeats` says that the caller
+    wrote the text: an answer that repeats its request says nothing of its own there.
     """
 
     group: int
     name: str
     json: bool = False
+    repeats: bool = False
 
     def __str__(self) -> str:
         return f"{self.group}/{self.name}"
@@ -75,20 +82,22 @@ class Run:
     """A piece of a lane's text where it stands in an event.
 
     Where the text belongs to a tool call, `call` is that call's object in the list at
-    `owner["tool_calls"]`, and the text stands at `call[form][key]`.
+    `owner["tool_calls"]`, and the text stands at `call[form][key]`. Where the whole event
+    `opens` a tool call, it waits for the first of the call's text that may be shown.
     """
 
-    __slots__ = ("_call", "_form", "_owner", "holder", "key", "lane")
+    __slots__ = ("_call", "_form", "_owner", "holder", "key", "lane", "opens")
 
     def __init__(
         self,
         lane: Lane,
-        holder: dict[str, Any],
-        key: str,
+        holder: Any,
+        key: Any,
         *,
         owner: dict[str, Any] | None = None,
         call: dict[str, Any] | None = None,
         form: str = "",
+        opens: bool = False,
     ) -> None:
         self.lane = lane
         self.holder = holder
@@ -96,6 +105,7 @@ class Run:
         self._owner = owner
         self._call = call
         self._form = form
+        self.opens = opens
 
     @property
     def text(self) -> str:
@@ -184,32 +194,44 @@ def per_lane(make: MakeRewriter, dialect: Dialect) -> Transform:
                 if broken is not None:
                     break
                 tail, broken = await lanes.finish(lane, here.get(lane), event)
-                if tail is not None:
-                    yield tail
-            if broken is None and not event.whole:
-                broken = await lanes.echo(event)
+                for ready in lanes.ready(tail):
+                    yield ready
+            if not event.whole:
+                broken = await lanes.echo(event, broken)
             if broken is not None:
                 if not event.whole and dialect.says_text(event):
                     dialect.unend(event)
-                    yield event
+                    for ready in lanes.ready(event):
+                        yield ready
                 raise broken
-            if not dialect.hollow(event):
-                yield event
+            for ready in lanes.ready(None if dialect.hollow(event) else event):
+                yield ready
         for lane in lanes.open():  # a model that stopped without giving a reason
             tail, broken = await lanes.finish(lane, None, last)
-            if tail is not None:
-                yield tail
+            for ready in lanes.ready(tail):
+                yield ready
             if broken is not None:
                 raise broken
 
     return rewrite
 
 
+class _Told:
+    """What a lane said, as the model said it and as it was shown."""
+
+    __slots__ = ("heard", "shown")
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.shown: list[str] = []
+
+
 class _Lanes:
     """The rewriters of one answer, and the heads of calls whose arguments are held back.
 
     The head of a tool call (its id and name) leaves with the first of its arguments that may
-    be shown, so that a call that is stopped is not half delivered.
+    be shown, so that a call that is stopped is not half delivered. Where an event of its own
+    opens the call, that event waits, and all that come after it wait behind it.
     """
 
     def __init__(self, make: MakeRewriter, dialect: Dialect) -> None:
@@ -217,7 +239,9 @@ class _Lanes:
         self._dialect = dialect
         self._rewriters: dict[Lane, Rewriter] = {}
         self._heads: dict[Lane, dict[str, Any]] = {}
-        self._said: dict[Lane, list[str]] = {}
+        self._told: dict[Lane, _Told] = {}
+        self._openings: dict[Lane, Event] = {}
+        self._waiting: deque[Event] = deque()
 
     def open(self) -> list[Lane]:
         return list(self._rewriters)
@@ -227,6 +251,8 @@ class _Lanes:
         if event.whole:
             return self.open()
         ended = self._dialect.ended(event)
+        if EVERY in ended:
+            return self.open()
         return [lane for lane in self._rewriters if lane.group in ended] if ended else []
 
     async def feed(self, event: Event) -> tuple[dict[Lane, Run], Filtered | None]:
@@ -243,51 +269,85 @@ class _Lanes:
             text, shown = run.text, ""
             if broken is None:
                 shown, broken = await _shown(rewriter.feed(text))
-            self._said.setdefault(run.lane, []).append(shown)
+            self._note(run.lane, text, shown)
             if shown != text:
                 run.put(shown)
                 event.edited()
-            if event.whole or shown or not self._withheld(run):
+            if shown:
+                self._openings.pop(run.lane, None)
+            if event.whole or shown or not self._withheld(run, event):
                 here[run.lane] = run
                 if run.lane in self._heads:
                     run.join(self._heads.pop(run.lane))
-            else:
-                event.edited()
         return here, broken
 
-    async def echo(self, event: Event) -> Filtered | None:
-        """Let what `event` says again read as it was shown; the rule it then finds broken."""
+    async def echo(self, event: Event, broken: Filtered | None) -> Filtered | None:
+        """Let what `event` says again read as it was shown; nothing once a rule is broken.
+
+        What was not said before, or not so, is looked at on its own. Returns the broken rule.
+        """
         for run in self._dialect.echoes(event):
-            text, broken = run.text, None
-            if run.lane not in self._said:
-                rewriter = self._make(run.lane)
-                shown, broken = await _shown(rewriter.feed(text))
-                if broken is None:
-                    tail, broken = await _shown(rewriter.finish())
-                    shown += tail
-                self._said[run.lane] = [shown]
-            shown = "".join(self._said[run.lane])
+            text, shown = run.text, ""
+            if broken is None:
+                shown, broken = await self._again(run.lane, text)
             if shown != text:
                 run.put(shown)
                 event.edited()
-            if broken is not None:
-                return broken
-        return None
+        return broken
 
-    def _withheld(self, run: Run) -> bool:
-        """Whether the run was part of a call, which was taken out of the event."""
+    async def _again(self, lane: Lane, text: str) -> tuple[str, Filtered | None]:
+        """What was shown for `text`, which is the whole of its lane."""
+        told = self._told.get(lane)
+        if told is not None and "".join(told.heard) == text:
+            return "".join(told.shown), None
+        rewriter = self._make(lane)
+        shown, broken = await _shown(rewriter.feed(text))
+        if broken is None:
+            tail, broken = await _shown(rewriter.finish())
+            shown += tail
+        if lane not in self._rewriters:
+            self._told.pop(lane, None)
+            self._note(lane, text, shown)
+        return shown, broken
+
+    def _note(self, lane: Lane, heard: str, shown: str) -> None:
+        told = self._told.get(lane)
+        if told is None:
+            told = self._told[lane] = _Told()
+        told.heard.append(heard)
+        told.shown.append(shown)
+
+    def _withheld(self, run: Run, event: Event) -> bool:
+        """Whether the run is part of a call that may not be shown yet.
+
+        Its head was then taken out of the event; or it is the event, and waits.
+        """
+        if run.opens:
+            self._openings[run.lane] = event
+            return True
         call = run.take_call()
         if call is not None:
             self._heads.setdefault(run.lane, call)
+            event.edited()
         return call is not None
+
+    def ready(self, event: Event | None) -> Iterator[Event]:
+        """The events that may leave now, in order; `event` is the last, if there is one."""
+        if event is not None:
+            self._waiting.append(event)
+        closed = {id(opening) for opening in self._openings.values()}
+        while self._waiting and id(self._waiting[0]) not in closed:
+            yield self._waiting.popleft()
 
     async def finish(
         self, lane: Lane, here: Run | None, like: Event | None
     ) -> tuple[Event | None, Filtered | None]:
         """Put what was held back where the lane's text stands, else into an event of its own."""
         tail, broken = await _shown(self._rewriters.pop(lane).finish())
-        self._said.setdefault(lane, []).append(tail)
+        self._note(lane, "", tail)
         head = self._heads.pop(lane, None)
+        if broken is None or tail:
+            self._openings.pop(lane, None)
         if here is not None:
             if tail and like is not None:
                 here.put(here.text + tail)

@@ -67,6 +67,10 @@ class Dialect(Protocol):
     def choices(self, request: dict[str, Any]) -> int:
         """How many answers are asked for."""
 
+    def repeatable(self, request: dict[str, Any]) -> bool:
+        """Whether the answer to the same request may be given again: it leaves nothing behind
+        that a later request could name, and repeats nothing of who asked."""
+
     def count_usage(self, request: dict[str, Any]) -> bool:
         """Ask for usage in a stream. True when the caller had not asked, so it is hidden."""
 
@@ -96,7 +100,7 @@ class Dialect(Protocol):
         """
 
     def ended(self, event: Event) -> Collection[int]:
-        """The groups of lanes that end with this event."""
+        """The groups of lanes that end with this event; `EVERY` for all of them."""
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         """An event that says `text` on `lane`; ids are taken from `like`."""

@@ -23,7 +23,10 @@ class Code(StrEnum):
     """
 
     INVALID_API_KEY = "invalid_api_key"
+    IDENTITY_UNAVAILABLE = "identity_unavailable"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
     INSUFFICIENT_QUOTA = "insufficient_quota"
     MODEL_NOT_ALLOWED = "model_not_allowed"
@@ -35,6 +38,7 @@ class Code(StrEnum):
     REQUEST_TOO_LARGE = "request_too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_URL = "unknown_url"
+    NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     POLICY_UNAVAILABLE = "policy_unavailable"
     POLICY_ERROR = "policy_error"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
 
-from gateway.core.errors import Denied, Filtered
+from gateway.core.errors import Denied, Filtered, GatewayError
 from gateway.core.findings import Finding
 from gateway.core.ids import new_id
 from gateway.core.money import Usage
@@ -49,8 +49,23 @@ class Call:
     """Of the body."""
     model: str | None = None
     """The model, where the path names it (Azure's deployments)."""
+    idempotency_key: str | None = None
+    """What the caller calls this request, so that a repeat of it is known as one."""
+    principal: Principal | None = None
+    """Whose it is, where that was found out before: of work that was handed in earlier."""
     forwarded: Mapping[str, str] = field(default_factory=dict)
     """The headers that the dialect has a provider of the same API see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the policy says of one target; `refusal` is why it may not be used, if it may not."""
+
+    decision: Decision
+    refusal: GatewayError | None = None
+
+
+Judge: TypeAlias = Callable[["Model"], Awaitable[Judgement]]
 
 
 class Once(Generic[T]):
@@ -115,7 +130,9 @@ class Exchange:
     account: Once[Account] = Once()
     """Its money and its place in the ledger. Written by `account`."""
     model: Once[Model] = Once()
-    """The model asked for, as the catalogue knows it. Written by `decide`."""
+    """The target that is asked. Written by `decide`; `turn_to` goes on with another."""
+    judge: Once[Judge] = Once()
+    """Asks the policy about another target of the same name. Written by `decide`."""
     question: Once[Question] = Once()
     """What the policy was asked. Written by `decide`."""
     decision: Once[Decision] = Once()
@@ -134,6 +151,8 @@ class Exchange:
         self.unavailable: list[str] = []
         """Names of the inspectors that could not be asked."""
         self.labels: list[str] = []
+        self.targets: list[Model] = []
+        """Whom to ask, best first. Written by `decide`; a duty may narrow it."""
         self.keep_seconds: float | None = None
         """How long the answer may be served again; None when no rule allows it."""
         self.heard: list[bytes] = []
@@ -160,6 +179,10 @@ class Exchange:
     def elapsed(self) -> int:
         """Nanoseconds since the exchange began."""
         return time.perf_counter_ns() - self._began
+
+    def turn_to(self, target: Model) -> None:
+        """Ask `target` from now on, which serves the same name."""
+        self.known["model"] = target
 
     def found(self, findings: Sequence[Finding]) -> None:
         """Add what an inspector reports."""

@@ -55,3 +55,17 @@ class Usage:
     input_tokens: int
     output_tokens: int
     exact: bool
+
+    def after(self, earlier: Usage | None) -> Usage:
+        """This count, which came later in the same answer than `earlier`.
+
+        Counts only grow; some providers say what was read once, at the beginning. A count
+        that never learned what was read is not exact.
+        """
+        if earlier is None:
+            return Usage(
+                self.input_tokens, self.output_tokens, self.exact and self.input_tokens > 0
+            )
+        read = max(self.input_tokens, earlier.input_tokens)
+        said = max(self.output_tokens, earlier.output_tokens)
+        return Usage(read, said, self.exact and read > 0)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 from gateway.core.answer import Events
-from gateway.core.exchange import Exchange
+from gateway.core.errors import UpstreamError
+from gateway.core.exchange import Exchange, Outcome
 from gateway.core.findings import Finding
 from gateway.core.money import ZERO, Money, Price
 from gateway.core.passages import Passage
@@ -61,6 +64,12 @@ class Record(Protocol):
     def opened(self) -> Receipt | None:
         """The receipt of its `opened` entry; None until that is durable."""
 
+    async def open(self) -> Receipt:
+        """Write the `opened` entry by itself, unless it is written. MUST be durable on return.
+
+        For who must not go on before the exchange is known to exist. Raises `Unavailable`.
+        """
+
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
         """Write `entry` and hold `hold` more, both or neither. MUST be durable on return.
 
@@ -91,7 +100,10 @@ class Journal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as the catalogue knows it: what callers name, and where it runs."""
+    """A model as the catalogue knows it: what callers name, and where it runs.
+
+    Where several targets serve one name, `group` is all of them, and the rest is the first's.
+    """
 
     id: str
     upstream: str
@@ -102,6 +114,36 @@ class Model:
     tags: tuple[str, ...] = ()
     price: Price | None = None
     max_output_tokens: int | None = None
+    retry_billed: bool = False
+    """Whether a call that may have been billed, and came to nothing, is made again."""
+    group: Group | None = None
+
+
+class Strategy(StrEnum):
+    """How one of several targets is chosen, among those of the lowest `order` that work."""
+
+    ORDERED = "ordered"
+    WEIGHTED = "weighted"
+    LATENCY = "latency"
+    COST = "cost"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One target of a group. `order` comes before every strategy; `weight` is for WEIGHTED."""
+
+    model: Model
+    weight: int = 1
+    order: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The targets that serve one name. `sticky`: those of one session go to one target."""
+
+    choices: tuple[Choice, ...]
+    strategy: Strategy = Strategy.ORDERED
+    sticky: bool = False
 
 
 class Catalogue(Protocol):
@@ -112,6 +154,38 @@ class Catalogue(Protocol):
 
     def models(self) -> Sequence[Model]:
         """Every model that has a name of its own."""
+
+
+class Turn(Protocol):
+    """One call of a target, as far as it is watched. `leave` may be called at any time, twice."""
+
+    def sent(self) -> None:
+        """The call goes out now."""
+
+    def answered(self) -> None:
+        """The first byte of an answer is here."""
+
+    def failed(self, error: UpstreamError) -> None:
+        """The call failed, before its answer or inside it."""
+
+    def leave(self) -> None:
+        """The call is over; another may take its place."""
+
+
+class Traffic(Protocol):
+    """What is known of targets from the calls that were made of them. It makes none itself."""
+
+    def order(self, model: Model, session: str | None) -> Sequence[Model]:
+        """The targets of `model`, best first; those that cannot be asked now come last.
+
+        `session` is the caller's word for what belongs together. Never empty.
+        """
+
+    async def enter(self, target: Model) -> Turn:
+        """A place for one call, after a short wait at most.
+
+        Raises `UpstreamError`, always `retryable`, while the target is not to be asked.
+        """
 
 
 class Provider(Protocol):
@@ -148,6 +222,50 @@ class Keys(Protocol):
     async def principal(self, credential: str) -> Principal | None:
         """Whose key this is; None when unknown, revoked or expired (at most 1 s ago)."""
 
+    async def stands(self, principal: Principal) -> bool:
+        """Whether whoever handed work in earlier may still call; asked before it is done.
+
+        A key that was revoked or has expired may not. A token is good for what was handed in
+        while it was.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The exchange that holds an idempotency key."""
+
+    exchange_id: str
+    same: bool
+    """Whether it asked for the same."""
+    outcome: Outcome | None
+    """How it ended; None while it runs."""
+    media: str | None = None
+    """The content type of its answer, where that is no JSON."""
+
+
+class Repeats(Protocol):
+    """Which exchange a caller's idempotency key stands for, for a day, across processes.
+
+    A key is known by `key_id`, the caller's own, and `name`, as the caller sent it. What was
+    asked and the name are kept as keyed hashes, never as text. All raise `Unavailable`.
+    """
+
+    async def earlier(self, key_id: str, name: str, content: bytes) -> Earlier | None:
+        """The exchange that holds the key, compared with `content`; None when none does."""
+
+    async def claim(
+        self, principal: Principal, name: str, content: bytes, exchange_id: str, after: str | None
+    ) -> bool:
+        """Take the key for an exchange whose `opened` entry is durable, if nobody holds it, or
+        if the exchange `after` still does. MUST be durable on return; False when not taken."""
+
+    async def note_media(self, exchange_id: str, media: str) -> None:
+        """Note the content type of an answer that is no JSON. MUST be durable on return."""
+
+    async def released(self, exchange_id: str) -> bytes | None:
+        """The answer that was released, from the ledger's encrypted parts, its events one on a
+        line; None when there is none to be had any more."""
+
 
 class RateLimits(Protocol):
     """Ceilings by the minute."""
@@ -165,3 +283,81 @@ class Allowance:
     remaining: int
     reset: float
     retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a kept thing is: every key of the app may see it, and nobody else."""
+
+    org: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document that is kept for its owner: a file, a batch, a response.
+
+    `document` is what an API shows of it, and `principal` who made it, as `Principal` has it.
+    Both rest encrypted. `version` counts its changes.
+    """
+
+    id: str
+    kind: str
+    owner: Owner
+    document: dict[str, Any]
+    principal: Principal
+    created: datetime
+    expires: datetime | None = None
+    working: bool = False
+    """Whether a worker still has to do with it."""
+    version: int = 0
+
+
+class Shelf(Protocol):
+    """Keeps documents for their owners, encrypted. Every method raises `Unavailable`."""
+
+    async def put(self, kept: Kept, content: bytes | None = None) -> None:
+        """Keep a new document, and the content of a file. Durable on return."""
+
+    async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
+        """The document; None when there is none, it has expired, or is another's."""
+
+    async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
+        """The content of a file; None as `get` says."""
+
+    async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
+        """Write `document` for `kept`'s; None when somebody changed it meanwhile."""
+
+    async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
+        """The newest first; `after` is the id of the last that was seen."""
+
+    async def remove(self, kind: str, id: str, owner: Owner) -> bool:
+        """Destroy its key and its bytes; False when there was none."""
+
+    async def claim(self, kind: str, worker: str, seconds: float) -> Kept | None:
+        """A document with work left that nobody works on, for `seconds`; None when none is."""
+
+    async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
+        """Keep the claim; False when it was lost."""
+
+    async def begin_line(self, batch: Kept, index: int) -> None:
+        """Say that a line of a batch is begun. Durable on return."""
+
+    async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
+        """Keep the result of a line that was begun. Durable on return."""
+
+    async def lines(self, batch: Kept) -> dict[int, bytes | None]:
+        """Every line that was begun, by index; its result, None where there is none."""
+
+
+class StoredResponses(Protocol):
+    """Responses that can be read again after they were told."""
+
+    async def keep(self, principal: Principal, asked: Mapping[str, Any], told: Any) -> None:
+        """Keep what was told, unless `asked` says not to. Raises `Unavailable`."""
+
+    async def begin(self, principal: Principal, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Take one in that is to run in the background; as it is shown until then.
+
+        Raises `Malformed`, `Unavailable`.
+        """

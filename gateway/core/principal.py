@@ -1,4 +1,4 @@
-"""Who is calling, as their API key says."""
+"""Who is calling, as their API key or a token of theirs says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An application, known by a key. `models` and `scopes` are glob patterns."""
+    """An application, known by a key or a token. `models` and `scopes` are glob patterns."""
 
     org: str
     team: str
@@ -28,6 +28,8 @@ class Principal:
     roles: tuple[str, ...] = ()
     limits: Limits = Limits()
     budget_id: str | None = None
+    user: str | None = None
+    """Who uses it, where that is verified."""
 
     def may_call(self, action: str) -> bool:
         """Whether the key's scopes cover `action`, such as `chat.completions.create`."""

@@ -15,6 +15,10 @@ MOST_CHOICES = 128
 LONGEST_MODEL = 256
 
 _OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
+_PART_BYTES = frozenset({"url", "data", "file_data", "file_id"})
+"""Members of an opaque part that are, or name, what cannot be read here."""
+_PART_WORDS = frozenset({"type", "format", "detail"})
+"""Members of a content part that are one word of the API's own."""
 _MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
 _ROLE = re.compile(r"[a-z_]{1,32}")
 _MESSAGE_STRUCTURE = frozenset({"role", "tool_call_id", "function_call", "audio"})
@@ -243,9 +247,20 @@ def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> I
     if isinstance(content, str):
         yield Slot(holder, key, where, role)
     for index, part in enumerate(content if isinstance(content, list) else ()):
-        for name in ("text", "refusal"):
-            if isinstance(part, dict) and isinstance(part.get(name), str):
-                yield Slot(part, name, f"{where}/{index}/{name}", role)
+        yield from _part_slots(part, f"{where}/{index}", role)
+
+
+def _part_slots(part: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
+    """The texts of a content part; of an opaque one those that go beside its bytes."""
+    for place, name in enumerate(part):
+        if name in ("text", "refusal") and isinstance(part[name], str):
+            yield Slot(part, name, f"{where}/{name}", role)
+        elif name in _OPAQUE:
+            inside = part[name] if isinstance(part[name], dict) else {}
+            for key in [key for key in inside if key not in _PART_BYTES]:
+                yield from _nested_slots(inside, key, f"{where}/{name}/#{key!r}", role, _PART_WORDS)
+        elif name != "type":
+            yield from _nested_slots(part, name, f"{where}/#{place}", role, _PART_WORDS)
 
 
 def _nested_slots(

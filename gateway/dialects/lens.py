@@ -61,6 +61,9 @@ class Lens:
     def choices(self, request: dict[str, Any]) -> int:
         return 1
 
+    def repeatable(self, request: dict[str, Any]) -> bool:
+        return True
+
     def count_usage(self, request: dict[str, Any]) -> bool:
         return False
 

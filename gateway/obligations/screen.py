@@ -57,7 +57,9 @@ class Screen:
         examine = _Examine(exchange, inspectors, wanted)
         json_answer = exchange.dialect.answers_json(exchange.request)
 
-        def make(lane: Lane) -> _ScreenedText | _ScreenedJson:
+        def make(lane: Lane) -> _ScreenedText | _ScreenedJson | _Repeated:
+            if lane.repeats:
+                return _Repeated()
             if lane.json or (json_answer and lane.name == "content"):
                 return _ScreenedJson(examine, str(lane))
             return _ScreenedText(examine, str(lane), Splitter(wanted.unit))
@@ -98,6 +100,16 @@ class _Examine:
                     Code.INSPECTION_UNAVAILABLE, "The answer could not be inspected."
                 ) from error
         return [finding for finding in found if self._wanted.concerns(finding)]
+
+
+class _Repeated:
+    """The caller's own words, which an answer repeats: nothing to look at that is new."""
+
+    async def feed(self, text: str) -> str:
+        return text
+
+    async def finish(self) -> str:
+        return ""
 
 
 class _ScreenedText:

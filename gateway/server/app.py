@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 from litestar import Litestar, MediaType, Request, Response, asgi, get
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Denied, GatewayError
 from gateway.core.ids import new_id
-from gateway.dialects.openai_shape import error_body
+from gateway.server.callers import Callers
+from gateway.server.census import DIALECT, POSTURE, Posture, census
+from gateway.server.cors import Cors
+from gateway.server.coverage import ACTION, coverage
 from gateway.server.data_plane import DataPlane
+from gateway.server.edge import DEPLOYMENT, Edge
 from gateway.server.errors import INTERNAL, headers_of, status_of
 from gateway.server.models import Models
+from gateway.server.paths import Paths
+from gateway.server.shapes import MODELS, Shapes
 
 log = logging.getLogger("govgate.server")
 
 Probe: TypeAlias = Callable[[], Awaitable[None]]
 """Raises when the part it looks at is not ready."""
 
-
-class Posture(StrEnum):
-    """What stands between a route and a model."""
-
-    GOVERNED = "governed"  # every request is an exchange, through all stages
-    CONTROL = "control"  # needs a key or a role; calls no model
-    HEALTH = "health"  # open; says nothing about anybody
+Asked: TypeAlias = Request[Any, Any, Any]
+Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
 
 def build_app(
@@ -41,60 +42,84 @@ def build_app(
     data_plane: DataPlane,
     dialects: Mapping[str, Dialect],
     models: Models,
+    callers: Callers,
+    kept: Sequence[HTTPRouteHandler] = (),
     probes: Mapping[str, Probe],
-    lifespan: Callable[[Litestar], AbstractAsyncContextManager[None]] | None = None,
+    duties: Sequence[str] = (),
+    origins: Collection[str] = (),
+    lifespan: Lifespan | None = None,
 ) -> Litestar:
-    """The application. `dialects` are the governed endpoints, by path."""
+    """The application.
 
-    def governed(path: str, dialect: Dialect) -> Any:
-        @asgi(path, opt={"posture": Posture.GOVERNED}, copy_scope=False)
-        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == ScopeType.HTTP:  # a WebSocket left unanswered is refused with 403
-                await data_plane(dialect, scope, receive, send)
-
-        return endpoint
-
-    @get("/v1/models", opt={"posture": Posture.CONTROL})
-    async def list_models(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-        """The models that the key may use."""
-        return _answer(await models.listed(request.headers))
-
-    @get("/v1/models/{model:path}", opt={"posture": Posture.CONTROL})
-    async def one_model(
-        request: Request[Any, Any, Any], model: FromPath[str]
-    ) -> Response[dict[str, Any]]:
-        """One model."""
-        return _answer(await models.one(request.headers, model.lstrip("/")))
-
-    @get("/livez", opt={"posture": Posture.HEALTH}, media_type=MediaType.TEXT, sync_to_thread=False)
-    def livez() -> str:
-        """The process answers."""
-        return "ok\n"
-
-    @get("/readyz", opt={"posture": Posture.HEALTH})
-    async def readyz() -> Response[dict[str, str]]:
-        """Every part that an exchange needs can be asked."""
-        state = {name: await _state(probe) for name, probe in probes.items()}
-        ready = all(word == "ok" for word in state.values())
-        return Response(state, status_code=200 if ready else 503)
-
-    return Litestar(
+    `dialects` are the governed endpoints, by path; `duties` what a policy may demand; `origins`
+    those of pages that may call from a browser. Raises `UndeclaredRoute`, `ValueError`.
+    """
+    app = Litestar(
         [
-            *(governed(path, dialect) for path, dialect in dialects.items()),
-            list_models,
-            one_model,
-            livez,
-            readyz,
+            *(_governed(data_plane, path, dialect) for path, dialect in dialects.items()),
+            *_models(models),
+            *kept,
+            *_health(probes),
+            _coverage(callers, duties),
         ],
         lifespan=[lifespan] if lifespan else [],
         openapi_config=None,
-        exception_handlers={
-            GatewayError: _said_no,
-            HTTPException: _no_route,
-            Exception: _broken,
-        },
+        exception_handlers=_Refusals(Shapes(dialects)).handlers,
         logging_config=None,
     )
+    routes = census(app)
+    app.asgi_handler = Edge(app.asgi_handler, Paths(route.path for route in routes), Cors(origins))
+    return app
+
+
+def _governed(data_plane: DataPlane, path: str, dialect: Dialect) -> Any:
+    @asgi(path, opt={POSTURE: Posture.GOVERNED, DIALECT: dialect}, copy_scope=False)
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:  # a WebSocket left unanswered is refused with 403
+            model = scope["state"].get(DEPLOYMENT)
+            await data_plane(dialect, scope, receive, send, model)
+
+    return endpoint
+
+
+def _models(models: Models) -> list[Any]:
+    @get(MODELS, opt={POSTURE: Posture.CONTROL})
+    async def list_models(request: Asked) -> Response[Any]:
+        """The models that the key may use."""
+        return _answer(await models.listed(request.headers, request.query_params))
+
+    @get(MODELS + "/{model:path}", opt={POSTURE: Posture.CONTROL})
+    async def one_model(request: Asked, model: FromPath[str]) -> Response[Any]:
+        """One model."""
+        return _answer(await models.one(request.headers, model.lstrip("/")))
+
+    return [list_models, one_model]
+
+
+def _health(probes: Mapping[str, Probe]) -> list[Any]:
+    @get("/livez", opt={POSTURE: Posture.HEALTH})
+    async def livez() -> Response[Any]:
+        """The process answers."""
+        return _answer("ok\n", media=MediaType.TEXT)
+
+    @get("/readyz", opt={POSTURE: Posture.HEALTH})
+    async def readyz() -> Response[Any]:
+        """Every part that an exchange needs can be asked."""
+        state = {name: await _state(probe) for name, probe in probes.items()}
+        ready = all(word == "ok" for word in state.values())
+        return _answer(state, 200 if ready else 503)
+
+    return [livez, readyz]
+
+
+def _coverage(callers: Callers, duties: Sequence[str]) -> Any:
+    @get("/api/v1/coverage", opt={POSTURE: Posture.CONTROL})
+    async def covered(request: Asked) -> Response[Any]:
+        """What is governed where."""
+        await callers.principal(request.headers, ACTION)
+        return _answer(coverage(census(request.app), duties))
+
+    return covered
 
 
 async def _state(probe: Probe) -> str:
@@ -105,36 +130,48 @@ async def _state(probe: Probe) -> str:
     return "ok"
 
 
-def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    """What the router itself refuses, in OpenAI's shape."""
-    if error.status_code == 405:
-        words = f"{request.method} is not allowed here."
-        return _refused(Denied(Code.METHOD_NOT_ALLOWED, words), error.headers)
-    if error.status_code == 404:
-        words = f"Unknown request URL: {request.method} {request.url.path}."
-        return _refused(Denied(Code.UNKNOWN_URL, words))
-    return _refused(Denied(Code.INVALID_REQUEST, "The request cannot be read."))
+class _Refusals:
+    """What is answered where there is no exchange to say no."""
 
+    def __init__(self, shapes: Shapes) -> None:
+        self._shapes = shapes
+        self.handlers: dict[int | type[Exception], Any] = {
+            GatewayError: self._refused,
+            HTTPException: self._no_route,
+            Exception: self._broken,
+        }
 
-def _said_no(request: Request[Any, Any, Any], error: GatewayError) -> Response[dict[str, Any]]:
-    return _refused(error)
+    def _refused(
+        self, request: Asked, error: GatewayError, headers: Mapping[str, str] | None = None
+    ) -> Response[Any]:
+        request_id = new_id("req")
+        path, told = request.scope["path"], {**headers_of(error), **(headers or {})}
+        media, body = self._shapes.error(path, request.headers, error, request_id)
+        return _answer(body, status_of(error), told, media=media, request_id=request_id)
 
+    def _no_route(self, request: Asked, error: HTTPException) -> Response[Any]:
+        """What the router itself refuses."""
+        if error.status_code == 405:
+            words = f"{request.method} is not allowed here."
+            return self._refused(request, Denied(Code.METHOD_NOT_ALLOWED, words), error.headers)
+        if error.status_code == 404:
+            words = f"Unknown request URL: {request.method} {request.scope['path']}."
+            return self._refused(request, Denied(Code.UNKNOWN_URL, words))
+        return self._refused(request, Denied(Code.INVALID_REQUEST, "The request cannot be read."))
 
-def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    log.error("%s failed: %s", request.url.path, type(error).__name__)
-    return _refused(INTERNAL)
-
-
-def _refused(
-    error: GatewayError, headers: Mapping[str, str] | None = None
-) -> Response[dict[str, Any]]:
-    told = {**headers_of(error), **(headers or {})}
-    return _answer(error_body(error, {}), status_of(error), told)
+    def _broken(self, request: Asked, error: Exception) -> Response[Any]:
+        log.error("%s failed: %s", request.scope["path"], type(error).__name__)
+        return self._refused(request, INTERNAL)
 
 
 def _answer(
-    body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response[dict[str, Any]]:
-    request_id = new_id("req")
+    body: Any,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    media: str = MediaType.JSON,
+    request_id: str | None = None,
+) -> Response[Any]:
+    request_id = request_id or new_id("req")
     told = {"x-request-id": request_id, "request-id": request_id, **(headers or {})}
-    return Response(body, status_code=status, headers=told)
+    return Response(body, status_code=status, headers=told, media_type=media)

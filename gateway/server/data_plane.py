@@ -14,9 +14,12 @@ from gateway.core.answer import Event, Events
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Denied, Filtered, GatewayError
 from gateway.core.exchange import Call, Exchange
+from gateway.core.ids import new_id
 from gateway.core.pipeline import Proceed
 from gateway.server.body import CallerGone, read_body
-from gateway.server.errors import INTERNAL, about, headers_of, status_of
+from gateway.server.callers import credential_of
+from gateway.server.errors import INTERNAL, about, headers_of, status_of, with_request_id
+from gateway.server.keep_alive import KeepAlive
 
 log = logging.getLogger("govgate.server")
 
@@ -26,14 +29,19 @@ _STREAM = {
     "x-accel-buffering": "no",
 }
 _JSON = {"content-type": "application/json"}
+_METHODS = "POST, OPTIONS"
 
 
 class DataPlane:
     """Runs one exchange for each request, for as long as the caller stays."""
 
-    def __init__(self, pipeline: Proceed, *, body_limit: int) -> None:
+    def __init__(
+        self, pipeline: Proceed, *, body_limit: int, keep_alive_seconds: float = 15.0
+    ) -> None:
+        """`keep_alive_seconds` is the longest that a stream which has begun says nothing."""
         self._pipeline = pipeline
         self._body_limit = body_limit
+        self._keep_alive_seconds = keep_alive_seconds
 
     async def __call__(
         self,
@@ -44,8 +52,16 @@ class DataPlane:
         model: str | None = None,
     ) -> None:
         """Answer one request of `dialect`; `model` is the model that the path names."""
-        visit = _Visit(self._pipeline, self._body_limit, dialect, scope, receive, send, model)
-        await visit.run()
+        if scope["method"] == "OPTIONS":
+            await _tell_methods(send)
+            return
+        headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        alive = KeepAlive(send, self._keep_alive_seconds)
+        visit = _Visit(dialect, scope["method"], headers, receive, alive, model, self._body_limit)
+        try:
+            await visit.run(self._pipeline)
+        finally:
+            alive.stop()
 
 
 class _Visit:
@@ -53,34 +69,33 @@ class _Visit:
 
     def __init__(
         self,
-        pipeline: Proceed,
-        body_limit: int,
         dialect: Dialect,
-        scope: HTTPScope,
+        method: str,
+        headers: Mapping[str, str],
         receive: Receive,
-        send: Send,
+        alive: KeepAlive,
         model: str | None,
+        body_limit: int,
     ) -> None:
-        self._pipeline = pipeline
-        self._body_limit = body_limit
         self._dialect = dialect
+        self._method = method
+        self._headers = headers
         self._receive = receive
-        self._send = send
-        self._method = scope["method"]
-        self._headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        call = _call(self._headers, dialect.forwards, model)
-        self._exchange = Exchange(dialect, self._read, call)
+        self._alive = alive
+        self._body_limit = body_limit
+        self._exchange = Exchange(dialect, self._read, _call(headers, dialect.forwards, model))
         self._started = False
+        self._sent = 0  # events of a stream
         self._answered = False
         self._gone = False
         self._watcher: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
+    async def run(self, pipeline: Proceed) -> None:
         try:
             if self._method != "POST":
                 raise Denied(Code.METHOD_NOT_ALLOWED, "Use POST here.")
             async with self._exchange:
-                events = await self._pipeline(self._exchange)
+                events = await pipeline(self._exchange)
                 await (self._stream if self._exchange.streamed else self._whole)(events)
         except CallerGone:
             return
@@ -126,16 +141,20 @@ class _Visit:
         if not self._started:
             self._started = True
             await self._start(200, _STREAM)
+            self._alive.start()
+        self._sent += 1
         self._answered = self._answered or last
-        await self._send({"type": "http.response.body", "body": frame, "more_body": not last})
+        await self._alive.send({"type": "http.response.body", "body": frame, "more_body": not last})
 
     async def _refuse(self, error: GatewayError) -> None:
         """Say no: with a status where nothing was sent yet, else inside the stream."""
         if self._gone or self._answered:
             return
-        body = self._dialect.error(error, about(self._exchange, error))
+        exchange = self._exchange
+        body = with_request_id(self._dialect.error(error, about(exchange, error)), exchange.id)
         if self._started:
             finished = isinstance(error, Filtered)
+            self._dialect.number(Event(body), self._sent)
             await self._frame(self._dialect.frame_error(body, finished=finished), last=True)
         else:
             await self._respond(status_of(error), _JSON | headers_of(error), orjson.dumps(body))
@@ -144,7 +163,7 @@ class _Visit:
         self._started = True
         await self._start(status, {**headers, "content-length": str(len(body))})
         self._answered = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self._alive.send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         exchange = self._exchange
@@ -154,7 +173,7 @@ class _Visit:
                 f"{name};dur={spent / 1e6:.3f}" for name, spent in exchange.timings.items()
             )
         pairs = [(k.encode(), v.encode("latin-1")) for k, v in {**told, **headers}.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self._alive.send({"type": "http.response.start", "status": status, "headers": pairs})
 
 
 def _call(headers: Mapping[str, str], forwards: Collection[str], model: str | None) -> Call:
@@ -169,16 +188,18 @@ def _call(headers: Mapping[str, str], forwards: Collection[str], model: str | No
         },
         content_type=headers.get("content-type", ""),
         model=model,
+        idempotency_key=headers.get("idempotency-key"),
         forwarded={name: headers[name] for name in forwards if name in headers},
     )
 
 
-def credential_of(headers: Mapping[str, str]) -> str | None:
-    """The API key: a bearer token, else `x-api-key` or `api-key`."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key") or headers.get("api-key")
+async def _tell_methods(send: Send) -> None:
+    """Answer OPTIONS: what may be done here."""
+    request_id = new_id("req")
+    told = {"allow": _METHODS, "x-request-id": request_id, "request-id": request_id}
+    pairs = [(name.encode(), value.encode()) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": 204, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _report(exchange: Exchange, error: Exception) -> None:

@@ -11,6 +11,9 @@ from gateway.core.exchange import Exchange
 STATUS: dict[Code, int] = {
     Code.INVALID_API_KEY: 401,
     Code.INSUFFICIENT_SCOPE: 403,
+    Code.IDENTITY_UNAVAILABLE: 503,
+    Code.IDEMPOTENCY_KEY_IN_USE: 409,
+    Code.IDEMPOTENCY_KEY_REUSED: 400,
     Code.RATE_LIMIT_EXCEEDED: 429,
     Code.INSUFFICIENT_QUOTA: 429,
     Code.MODEL_NOT_ALLOWED: 403,
@@ -22,6 +25,7 @@ STATUS: dict[Code, int] = {
     Code.REQUEST_TOO_LARGE: 413,
     Code.UNSUPPORTED_MEDIA_TYPE: 415,
     Code.UNKNOWN_URL: 404,
+    Code.NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
     Code.POLICY_UNAVAILABLE: 503,
     Code.POLICY_ERROR: 503,
@@ -61,11 +65,19 @@ def headers_of(error: GatewayError) -> dict[str, str]:
         headers["allow"] = "POST"  # a governed endpoint; the router knows of others
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1_000)))
     elif STATUS[error.code] == 503 and error.code not in _NEVER_RETRY:
         headers["retry-after"] = "1"
     if error.code in _NEVER_RETRY:
         headers["x-should-retry"] = "false"
     return headers
+
+
+def with_request_id(body: dict[str, Any], request_id: str) -> dict[str, Any]:
+    """`body`, which in Anthropic's shape (`"type": "error"`) also holds the id of the request."""
+    if body.get("type") == "error":
+        body.setdefault("request_id", request_id)
+    return body
 
 
 def about(exchange: Exchange, error: GatewayError) -> dict[str, Any]:

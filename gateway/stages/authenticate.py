@@ -27,6 +27,7 @@ class Authenticate:
             raise Denied(
                 Code.INSUFFICIENT_SCOPE, f"This key may not call {exchange.dialect.action}."
             )
+        await self._take(exchange, "tokens", principal.limits.tokens, 0)  # told in any case
         await self._take(exchange, "requests", principal.limits.requests, 1)
         exchange.received = await exchange.read()
         exchange.request = exchange.dialect.check(_body(exchange))
@@ -36,6 +37,9 @@ class Authenticate:
 
     async def principal(self, exchange: Exchange) -> Principal:
         """The caller. One wording for every way a key can be wrong."""
+        handed_in = exchange.call.principal
+        if handed_in is not None and await self._keys.stands(handed_in):
+            return handed_in
         credential = exchange.call.credential
         found = await self._keys.principal(credential) if credential else None
         if found is None:

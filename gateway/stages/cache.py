@@ -24,7 +24,7 @@ class UseCache:
         self._cache = cache
 
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
-        if exchange.keep_seconds is None:
+        if exchange.keep_seconds is None or not exchange.dialect.repeatable(exchange.request):
             exchange.headers["x-govgate-cache"] = "off"
             return await proceed(exchange)
         key = _key(exchange)
@@ -45,7 +45,15 @@ class UseCache:
                     await self._cache.keep(key, kept, exchange.keep_seconds)
 
         exchange.defer(keep)
-        return await proceed(exchange)
+        return _json_alone(exchange, await proceed(exchange))
+
+
+async def _json_alone(exchange: Exchange, events: Events) -> Events:
+    """The events; an answer that is no JSON, such as speech, is not kept."""
+    async for event in events:
+        if event.media is not None:
+            exchange.keep_seconds = None
+        yield event
 
 
 def _key(exchange: Exchange) -> bytes:
@@ -58,12 +66,21 @@ def _key(exchange: Exchange) -> bytes:
         exchange.dialect.action,
         asked,
     ]
-    return hashlib.sha256(orjson.dumps(scope, option=orjson.OPT_SORT_KEYS)).digest()
+    written = orjson.dumps(scope, default=_digest, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(written).digest()
+
+
+def _digest(value: object) -> str:
+    """What stands for the content of a file in a key."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"a request does not hold a {type(value).__name__}")
+    return hashlib.sha256(value).hexdigest()
 
 
 def _events(exchange: Exchange, known: CachedAnswer) -> Sequence[Event]:
     answer = deepcopy(known.answer)
-    answer["id"] = exchange.id
+    if "id" in answer:  # transcripts, pictures and vectors have none
+        answer["id"] = exchange.id
     if exchange.streamed:
         return exchange.dialect.unfold(answer, exchange.request)
     return [Event(answer, whole=True)]

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from gateway.core.answer import Events
 from gateway.core.errors import Code, Denied, Unavailable
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import Exchange, Judgement
 from gateway.core.money import dollars
 from gateway.core.pipeline import Proceed
 from gateway.core.policy import SCHEMA_VERSION, Decision, Effect, Question
-from gateway.core.ports import Catalogue, Journal, Policy
+from gateway.core.ports import Catalogue, Journal, Model, Policy
+
+Order: TypeAlias = Callable[[Model, str | None], Sequence[Model]]
+"""The targets of a model, best first, for a session."""
+
+REROUTE = "reroute"
+"""The duty that narrows the targets. It may speak of the first of them alone."""
+
+
+def as_listed(model: Model, session: str | None) -> Sequence[Model]:
+    """The targets of `model` in the order of its group."""
+    return [choice.model for choice in model.group.choices] if model.group else [model]
 
 
 class Decide:
-    """One question for each exchange; refuses unless the answer is `allow`."""
+    """One question for each exchange; refuses unless the answer is `allow`.
+
+    The question is about the target that is asked first. Before another one is asked whose
+    facts differ, it is put again about that one: see `_judge`.
+    """
 
     def __init__(
         self,
@@ -24,11 +40,14 @@ class Decide:
         catalogue: Catalogue,
         journal: Journal,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        order: Order = as_listed,
     ) -> None:
         self._policy = policy
         self._catalogue = catalogue
         self._journal = journal
         self._now = now
+        self._order = order
 
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
         wanted = exchange.request["model"]
@@ -37,26 +56,40 @@ class Decide:
         model = self._catalogue.find(wanted)
         if model is None:
             raise Denied(Code.MODEL_NOT_FOUND, f"There is no model {wanted!r}.", param="model")
-        exchange.model = model
+        session = exchange.call.attributes.get("x-govgate-session-id")
+        exchange.targets = list(self._order(model, session))
+        exchange.model = exchange.targets[0]
         with exchange.timed("policy"):
             exchange.question = self._question(exchange)
             decision = exchange.decision = await self._policy.decide(exchange.question)
         exchange.headers["x-govgate-decision"] = decision.id
         exchange.headers["x-govgate-policy-revision"] = decision.revision
-        if decision.effect is Effect.DENY:
-            raise _refusal(exchange, decision)
-        if decision.effect is Effect.REVIEW:
-            raise Unavailable(
-                Code.REVIEWS_UNAVAILABLE,
-                "The policy asks for a human review, and this gateway has no reviewers.",
-                rules=_rules(decision),
-            )
+        if (refusal := _refused(exchange, decision)) is not None:
+            raise refusal
+        exchange.judge = partial(self._judge, exchange, exchange.model)
         return await proceed(exchange)
+
+    async def _judge(self, exchange: Exchange, decided: Model, target: Model) -> Judgement:
+        """What the policy says of `target`, in the light of what was `decided` and done.
+
+        The decision stands where the policy sees no difference. Otherwise the same question is
+        asked about `target`, which may be used only if it is allowed with the same duties.
+        """
+        first = exchange.decision
+        if _resource(target) == _resource(decided):
+            return Judgement(first)
+        with exchange.timed("policy"):
+            again = await self._policy.decide({**exchange.question, "resource": _resource(target)})
+        refusal = _refused(exchange, again)
+        if refusal is None and not _same_duties(first, again):
+            said = "The policy asks for other duties at the only targets that are left."
+            refusal = Denied(Code.CONTENT_FILTER, f"Blocked by policy: {said}", param="model")
+        return Judgement(again, refusal)
 
     def _question(self, exchange: Exchange) -> Question:
         """The facts, in the shape of `policies/schemas/question.json`."""
         dialect, request, who = exchange.dialect, exchange.request, exchange.principal
-        model, attributes = exchange.model, exchange.call.attributes
+        attributes = exchange.call.attributes
         tags = [tag for tag in attributes.get("x-govgate-tags", "").split(",") if tag]
         return {
             "schema_version": SCHEMA_VERSION,
@@ -68,23 +101,14 @@ class Decide:
                     "team": who.team,
                     "tags": list(who.tags),
                     "roles": list(who.roles),
-                    "user": attributes.get("x-govgate-user"),
+                    "user": who.user or attributes.get("x-govgate-user"),
                 },
             },
             "action": {
                 "name": dialect.action,
                 "properties": {"stage": "request", "stream": exchange.streamed},
             },
-            "resource": {
-                "type": "model",
-                "id": model.id,
-                "properties": {
-                    "provider": model.upstream,
-                    "hosting": model.hosting,
-                    "region": model.region,
-                    "tags": list(model.tags),
-                },
-            },
+            "resource": _resource(exchange.model),
             "context": {
                 "time": self._now().isoformat(timespec="seconds").replace("+00:00", "Z"),
                 "findings": [
@@ -125,8 +149,48 @@ class Decide:
         return {"remaining_usd": dollars(remaining), "utilisation": round(used, 4)}
 
 
+def _resource(model: Model) -> dict[str, Any]:
+    """What the policy sees of a target."""
+    return {
+        "type": "model",
+        "id": model.id,
+        "properties": {
+            "provider": model.upstream,
+            "hosting": model.hosting,
+            "region": model.region,
+            "tags": list(model.tags),
+        },
+    }
+
+
+def _same_duties(first: Decision, again: Decision) -> bool:
+    """Whether `again` asks for what was done under `first`, and for nothing else.
+
+    A reroute that was done leads to targets of which it need not be asked again.
+    """
+    done = [(duty.id, duty.params) for duty in first.obligations]
+    wanted = [(duty.id, duty.params) for duty in again.obligations]
+    kept = [duty for duty in done if duty[0] != REROUTE or duty in wanted]
+    return all(duty in kept for duty in wanted) and all(duty in wanted for duty in kept)
+
+
 def _rules(decision: Decision) -> list[str]:
     return list(dict.fromkeys(reason.rule for reason in decision.verdict.reasons))
+
+
+def _refused(exchange: Exchange, decision: Decision) -> Denied | Unavailable | None:
+    """The refusal that `decision` is; None when it allows."""
+    match decision.effect:
+        case Effect.ALLOW:
+            return None
+        case Effect.REVIEW:
+            return Unavailable(
+                Code.REVIEWS_UNAVAILABLE,
+                "The policy asks for a human review, and this gateway has no reviewers.",
+                rules=_rules(decision),
+            )
+        case Effect.DENY:
+            return _refusal(exchange, decision)
 
 
 def _refusal(exchange: Exchange, decision: Decision) -> Denied | Unavailable:

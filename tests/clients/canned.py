@@ -38,7 +38,9 @@ class Canned:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 read = self.rfile.read(int(self.headers["content-length"]))
-                canned.asked.append({"headers": dict(self.headers), "body": json.loads(read)})
+                form = "multipart/" in self.headers["content-type"]
+                said = read if form else json.loads(read)
+                canned.asked.append({"headers": dict(self.headers), "body": said})
                 self.send_response(canned.status)
                 told = {**canned.headers, "content-length": str(len(canned.body))}
                 for name, value in told.items():

@@ -8,7 +8,8 @@ import pytest
 
 from tests.clients.callers import PACK, Caller, caller, make_key
 from tests.clients.canned import Canned
-from tests.houses import House, embedded
+from tests.clients.vendors import Vendors
+from tests.houses import House, behind, embedded
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,25 @@ def open_client(open_house: House, open_key: str) -> Iterator[Caller]:
     """The official client where no rule rewrites anything."""
     with caller(open_house, open_key) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def vendors() -> Iterator[Vendors]:
+    server = Vendors.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def fleet_house(tmp_path_factory: pytest.TempPathFactory, vendors: Vendors) -> Iterator[House]:
+    """A running gateway with the baseline pack, whose upstream speaks more than chat."""
+    house = embedded(tmp_path_factory.mktemp("fleet"), **behind(vendors))
+    house.upstream = vendors
+    house.start()
+    yield house
+    house.stop()
+
+
+@pytest.fixture(scope="session")
+def fleet_key(fleet_house: House) -> str:
+    return make_key(fleet_house)[0]

@@ -32,6 +32,27 @@ async def test_opened_becomes_durable_with_the_first_entry(ledger: Ledger) -> No
     assert await ledger.entries(id) == [opened(), attempt()]
 
 
+async def test_opened_may_be_made_durable_by_itself_once(ledger: Ledger) -> None:
+    id = new_id("exc")
+    budget_id = ledger.budget(100)
+    record = ledger.journal.begin(id, principal(budget_id), opened())
+    first = await record.open()
+    assert await ledger.entries(id) == [opened()]
+    assert record.opened == first == await record.open()
+    await record.append(attempt(), Money(60))
+    assert await record.open() == first
+    await record.close(closed(), Money(40))
+    assert await ledger.entries(id) == [opened(), attempt(), closed()]
+    assert ledger.figures(budget_id) == (0, 40)
+
+
+async def test_what_is_closed_is_not_opened_again(ledger: Ledger) -> None:
+    record = ledger.journal.begin(new_id("exc"), principal(), opened())
+    await record.close(closed("denied"), Money(0))
+    with pytest.raises(Unavailable):
+        await record.open()
+
+
 async def test_the_receipt_of_opened_is_there_once_it_is_durable(ledger: Ledger) -> None:
     budget_id = ledger.budget(100)
     record = ledger.journal.begin(new_id("exc"), principal(budget_id), opened())

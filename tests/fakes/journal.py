@@ -85,11 +85,25 @@ class FakeRecord:
         self.opened: Receipt | None = None
         self.held = 0
 
+    async def open(self) -> Receipt:
+        return await asyncio.shield(asyncio.ensure_future(self._open()))
+
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
         return await asyncio.shield(asyncio.ensure_future(self._append(entry, hold)))
 
     async def close(self, entry: Entry, spent: Money) -> Receipt:
         return await asyncio.shield(asyncio.ensure_future(self._close(entry, spent)))
+
+    async def _open(self) -> Receipt:
+        await self._durable()
+        if self._closed is not None:
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, "The exchange is closed.")
+        staged, self._staged = self._staged, None
+        if staged is not None:
+            self._journal.commits += 1
+            self.opened = self._record(staged)
+        assert self.opened is not None
+        return self.opened
 
     async def _append(self, entry: Entry, hold: Money) -> Receipt:
         if hold < 0:

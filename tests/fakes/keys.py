@@ -20,3 +20,8 @@ class FakeKeys:
         if self.failing is not None:
             raise self.failing
         return self.principals.get(credential)
+
+    async def stands(self, principal: Principal) -> bool:
+        if self.failing is not None:
+            raise self.failing
+        return principal in self.principals.values()

@@ -290,3 +290,68 @@ def test_settings_that_cannot_be_are_told_by_name(
 
 def test_the_version_is_that_of_the_distribution(shell: Shell) -> None:
     assert shell.good("--version").strip().endswith("0.1.0")
+
+
+ROUTES = """\
+providers:
+  - {name: house, kind: replay}
+  - {name: eu, kind: openai, region: eu, api_key: {stored: eu}}
+models:
+  - name: smart
+    strategy: cost
+    targets:
+      - {provider: eu, model: some-model, price: {input: 1, output: 2}}
+      - {provider: house, model: replay}
+  - {name: hidden, listed: false, targets: [{provider: house}]}
+"""
+
+
+class TestCredentials:
+    SECRET = "sk-canary-1"
+
+    def stored(self, shell: Shell, name: str, secret: str = SECRET) -> Result:
+        return CliRunner().invoke(main, ["credentials", "set", name], input=f"{secret}\n")
+
+    def test_they_are_stored_listed_and_removed_and_never_shown(self, shell: Shell) -> None:
+        assert self.stored(shell, "eu").output == "stored: eu\n"
+        assert self.stored(shell, "eu").output == "replaced: eu\n"
+        listed = shell.good("credentials", "list")
+        rows = json.loads(shell.good("credentials", "list", "--json"))
+        assert [row["name"] for row in rows] == ["eu"]
+        assert listed.startswith("eu ")
+        assert self.SECRET not in listed + json.dumps(rows)
+        assert shell.good("credentials", "remove", "eu") == "removed: eu\n"
+        assert shell.bad("credentials", "remove", "eu") == "there is no credential eu\n"
+        assert self.SECRET.encode() not in (shell.folder / "govgate.db").read_bytes()
+
+    @pytest.mark.parametrize(("name", "secret"), [("a b", "x"), ("eu", "")])
+    def test_what_cannot_be_stored_is_refused(self, shell: Shell, name: str, secret: str) -> None:
+        told = self.stored(shell, name, secret)
+        assert told.exit_code == 1
+        assert isinstance(told.exception, SystemExit)
+
+
+class TestModels:
+    def test_names_and_targets_are_shown(self, shell: Shell) -> None:
+        (shell.folder / "routes.yaml").write_text(ROUTES)
+        shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
+        rows = {row["name"]: row for row in json.loads(shell.good("models", "--json"))}
+        assert set(rows) == {"replay-small", "replay-large", "smart", "hidden"}
+        assert rows["smart"]["strategy"] == "cost"
+        assert [target["provider"] for target in rows["smart"]["targets"]] == ["eu", "house"]
+        assert rows["smart"]["targets"][0]["price"] == "route 1/2"
+        assert (rows["smart"]["listed"], rows["hidden"]["listed"]) == (True, False)
+        assert "eu/some-model  external eu  route 1/2" in shell.good("models")
+
+    @pytest.mark.parametrize("command", ["models", "serve"])
+    def test_a_file_that_cannot_be_used_is_said_with_its_line(
+        self, shell: Shell, command: str
+    ) -> None:
+        (shell.folder / "routes.yaml").write_text(ROUTES.replace("name: smart", "nam: smart"))
+        shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
+        assert "routes.yaml:5: models.0.nam: there is no such member" in shell.bad(command)
+
+    def test_a_name_that_the_settings_have_taken_is_refused(self, shell: Shell) -> None:
+        (shell.folder / "routes.yaml").write_text(ROUTES.replace("house", "replay"))
+        shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
+        assert "the settings have a provider 'replay' already" in shell.bad("models")

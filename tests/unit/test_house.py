@@ -33,15 +33,23 @@ OWN_FOLDERS = {"bench"}
 """Folders of tests/unit that mirror something beside `gateway`."""
 
 TESTED_ELSEWHERE = {
+    "keeping": "tests/clients/test_openai_kept.py",
     "running": "tests/integration",
     "tour": "tests/integration",
     "adapters/providers/calls": "tests/unit/adapters/providers/test_openai.py",
+    "adapters/routing/shape": "tests/unit/adapters/routing/test_routes.py",
+    "core/attempts": "tests/unit/stages/test_targets.py",
     "core/dialect": "tests/unit/dialects/test_chat.py",
     "core/errors": "tests/laws/test_faults.py",
     "core/ports": "tests/contracts",
     "dialects/chat_answer": "tests/unit/dialects/test_chat.py",
     "dialects/chat_request": "tests/unit/dialects/test_chat.py",
     "dialects/openai_shape": "tests/unit/dialects/test_chat.py",
+    "governance/files": "tests/unit/governance/test_batches.py",
+    "governance/unattended": "tests/unit/governance/test_batches.py",
+    "server/kept": "tests/clients/test_openai_kept.py",
+    "server/unattended": "tests/clients/test_openai_kept.py",
+    "stages/keep_responses": "tests/clients/test_openai_kept.py",
 }
 """Modules without a unit test of their own, and what tests them."""
 
@@ -49,6 +57,7 @@ UNDER = {
     "adapters/packs": "tests/unit/adapters/test_packs.py",
     "adapters/store": "tests/contracts",
     "adapters/providers": "tests/contracts",
+    "adapters/providers/translation": "tests/laws/test_translation.py",
 }
 """Rooms that are tested as a whole, by the suites of the ports that they implement."""
 

@@ -49,6 +49,22 @@ GOOD: dict[str, tuple[str, Any]] = {
     "SERVER__PORT": ("0", 0),
     "SERVER__BODY_LIMIT": ("2048", 2048),
     "SERVER__SHUTDOWN_SECONDS": ("5", 5),
+    "SERVER__KEEP_ALIVE_SECONDS": ("2.5", 2.5),
+    "SERVER__CORS_ORIGINS": ('["https://a.example"]', ("https://a.example",)),
+    "JWT__ISSUER": ("https://id.example", "https://id.example"),
+    "JWT__AUDIENCE": ("govgate", "govgate"),
+    "JWT__JWKS_URL": ("https://id.example/jwks", "https://id.example/jwks"),
+    "JWT__JWKS": ('{"keys": []}', '{"keys": []}'),
+    "JWT__ALGORITHMS": ('["ES384"]', ("ES384",)),
+    "JWT__LEEWAY_SECONDS": ("0", 0),
+    "JWT__APP_CLAIM": ("azp", "azp"),
+    "JWT__TEAM_CLAIM": ("team", "team"),
+    "JWT__USER_CLAIM": ("email", "email"),
+    "JWT__SCOPES_CLAIM": ("", ""),
+    "JWT__MODELS_CLAIM": ("models", "models"),
+    "JWT__BUDGET_CLAIM": ("budget", "budget"),
+    "JWT__REQUESTS_PER_MINUTE": ("60", 60),
+    "JWT__TOKENS_PER_MINUTE": ("1000", 1000),
     "DATABASE__URL": ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
     "DATABASE__LEASE_SECONDS": ("2.5", 2.5),
     "POLICY__PACK": ("/packs/own", Path("/packs/own")),
@@ -56,6 +72,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "POLICY__OPA_URL": ("http://opa:8181", "http://opa:8181"),
     "POLICY__TIMEOUT_SECONDS": ("0.25", 0.25),
     "POLICY__CACHED_DECISIONS": ("0", 0),
+    "ROUTES": ("/etc/routes.yaml", Path("/etc/routes.yaml")),
     "UPSTREAM__NAME": ("mistral", "mistral"),
     "UPSTREAM__BASE_URL": ("http://h/v1", "http://h/v1"),
     "UPSTREAM__MODELS": ('["a", "b"]', ("a", "b")),
@@ -115,6 +132,12 @@ BAD = {
     "SERVER__PORT": ["-1", "65536", "http"],
     "SERVER__BODY_LIMIT": ["0", "1023"],
     "SERVER__SHUTDOWN_SECONDS": ["0"],
+    "SERVER__KEEP_ALIVE_SECONDS": ["0", "-1"],
+    "SERVER__CORS_ORIGINS": ["https://a.example"],
+    "JWT__ALGORITHMS": ["RS256"],
+    "JWT__LEEWAY_SECONDS": ["-1", "301"],
+    "JWT__REQUESTS_PER_MINUTE": ["0"],
+    "JWT__TOKENS_PER_MINUTE": ["0"],
     "DATABASE__LEASE_SECONDS": ["0.5"],
     "POLICY__ENGINE": ["rego", "WASM"],
     "POLICY__TIMEOUT_SECONDS": ["0", "-1"],
@@ -145,6 +168,13 @@ def test_what_cannot_be_is_refused(name: str, text: str, env: Any) -> None:
 def test_a_typing_error_is_no_default(name: str, env: Any) -> None:
     with pytest.raises((ValidationError, SettingsError)):
         env(**{name: "1"})
+
+
+def test_c28_we_give_up_before_our_callers_do() -> None:
+    """OpenAI's clients wait for 600 s, and Anthropic's as long."""
+    upstream = load().upstream
+    assert upstream.idle_seconds < upstream.first_byte_seconds < upstream.total_seconds < 600
+    assert load().server.keep_alive_seconds < upstream.idle_seconds
 
 
 def test_other_programs_variables_are_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from gateway.adapters.store.keys import NewKey
 from gateway.adapters.store.migrate import migrate
 from gateway.core.money import usd
 from gateway.settings import Settings
-from gateway.wiring import REPLAY_MODELS, Gateway, build, open_keyring
+from gateway.upstreams import REPLAY_MODELS
+from gateway.wiring import Gateway, build, open_keyring
 from tests.exchanges import chat_request
 from tests.fakes.provider import serving
 from tests.unit.server.wire import Wire
@@ -101,6 +102,34 @@ async def test_the_models_are_those_of_the_providers(
 ) -> None:
     async with running(settings(tmp_path, **sections)) as gateway:
         assert await models(gateway) == listed
+
+
+HALF: dict[str, dict[str, Any]] = {
+    "no issuer": {"audience": "a", "jwks_url": "https://h/jwks"},
+    "no audience": {"issuer": "i", "jwks_url": "https://h/jwks"},
+    "no keys": {"issuer": "i", "audience": "a"},
+    "keys twice": {"issuer": "i", "audience": "a", "jwks_url": "https://h/x", "jwks": "{}"},
+    "no good key": {"issuer": "i", "audience": "a", "jwks": '{"keys": []}'},
+    "keys in clear": {"issuer": "i", "audience": "a", "jwks_url": "http://h/jwks"},
+    "a shared secret": {
+        "issuer": "i", "audience": "a", "jwks_url": "https://h/x", "algorithms": ["HS256"],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("why", HALF)
+def test_an_issuer_that_is_half_told_is_not_built(tmp_path: Path, why: str) -> None:
+    known = settings(tmp_path, jwt=HALF[why])
+    migrate(known.database_url)
+    with pytest.raises(ValueError, match=r".*"):
+        build(known)
+
+
+def test_an_origin_that_is_none_is_not_built(tmp_path: Path) -> None:
+    known = settings(tmp_path, server={"cors_origins": ["*"]})
+    migrate(known.database_url)
+    with pytest.raises(ValueError, match="origin"):
+        build(known)
 
 
 async def test_a_real_provider_is_asked_under_the_price_that_was_set(tmp_path: Path) -> None:

@@ -16,6 +16,20 @@ from gateway.core.errors import Code, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.sse import Decoder, Message
 
+_LIMIT_HEADERS = tuple(
+    form.format(bound=bound, of=of)
+    for form, kinds in (
+        ("x-ratelimit-{bound}-{of}", ("requests", "tokens")),
+        (
+            "anthropic-ratelimit-{of}-{bound}",
+            ("requests", "tokens", "input-tokens", "output-tokens"),
+        ),
+    )
+    for of in kinds
+    for bound in ("limit", "remaining", "reset")
+)
+"""What OpenAI and Anthropic say of their rate limits. No other header of a limit is passed on."""
+
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
@@ -57,6 +71,7 @@ class Calls:
             raise unreachable(self.name, fault) from fault
         exchange.defer(response.aclose)
         _note_request_id(exchange, response)
+        _note_limits(exchange, response)
         try:
             await self._check(response)
         except UpstreamError:
@@ -108,7 +123,7 @@ class Calls:
             for message in self._decoded(decoder, piece):
                 yield message
                 if message.data == last:
-                    await _drained(pieces)
+                    await drained(pieces)
                     return
         try:
             torn = decoder.finish()
@@ -165,13 +180,26 @@ async def given(*events: Event) -> Events:
 
 def _note_request_id(exchange: Exchange, response: httpx.Response) -> None:
     for name in _REQUEST_ID_HEADERS:
-        value = response.headers.get(name, "")
-        if value and len(value) <= 200 and value.isascii() and value.isprintable():
+        if value := _plain(response, name):
             exchange.headers["x-govgate-upstream-request-id"] = value
             return
 
 
-async def _drained(pieces: AsyncIterator[bytes]) -> None:
+def _note_limits(exchange: Exchange, response: httpx.Response) -> None:
+    """Tell the provider's rate limits apart from ours, which have the names that clients know."""
+    for name in _LIMIT_HEADERS:
+        if value := _plain(response, name):
+            exchange.headers[f"x-govgate-upstream-{name.removeprefix('x-')}"] = value
+
+
+def _plain(response: httpx.Response, name: str) -> str | None:
+    """The value of a header that may be told to the caller as it is."""
+    value: str = response.headers.get(name, "")
+    fit = 0 < len(value) <= 200 and value.isascii() and value.isprintable()
+    return value if fit else None
+
+
+async def drained(pieces: AsyncIterator[object]) -> None:
     """Give the end of the body a moment to arrive, so that the connection can serve again."""
     with suppress(TimeoutError, UpstreamError):
         async with asyncio.timeout(0.05):

@@ -6,17 +6,18 @@ Source: OpenAI's API reference ("Chat", "Completions", "Responses", "Embeddings"
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
-from gateway.adapters.providers.begun import begun
-from gateway.adapters.providers.calls import Calls, checked_base, fixed_headers, given
-from gateway.adapters.providers.refusals import broke
-from gateway.core.answer import Event, Events
-from gateway.core.dialect import Dialect
+from gateway.adapters.providers.answers import Answers
+from gateway.adapters.providers.before_sending import before_sending
+from gateway.adapters.providers.calls import Calls, checked_base, fixed_headers
+from gateway.adapters.providers.translation import Translation, asked, told
+from gateway.adapters.providers.translation.messages_to_chat import MessagesToChat
+from gateway.core.answer import Events
 from gateway.core.errors import Code, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.ports import Model
@@ -35,11 +36,13 @@ PATHS = {
 }
 """Where each action goes, below the base URL. An action that is not here is refused."""
 
-_DONE = b"[DONE]"
+CHAT = "chat.completions.create"
+MESSAGES = "messages.create"
+DONE = b"[DONE]"
 
 
 class OpenAIProvider:
-    """A provider that speaks OpenAI's wire format.
+    """A provider that speaks OpenAI's wire format; callers of Messages get it translated.
 
     `base_url` ends before the action's path, such as `https://api.openai.com/v1`. It is the
     operator's word and is believed: a loopback or private address is allowed, since models
@@ -56,12 +59,13 @@ class OpenAIProvider:
         *,
         headers: Mapping[str, str] | None = None,
         max_bytes: int = 64 << 20,
-        max_event: int = 1 << 20,
+        max_event: int = 16 << 20,
     ) -> None:
         """Raises `ValueError` for a base URL that is not plain http or https."""
         base = checked_base(base_url)
         self.name = name
         self._calls = Calls(name, transport, max_bytes=max_bytes, max_event=max_event)
+        self._answers = Answers(self._calls, last=DONE)
         self._urls = {action: httpx.URL(base + path) for action, path in PATHS.items()}
         self._headers = fixed_headers(headers or {})
         if api_key is not None:
@@ -70,76 +74,43 @@ class OpenAIProvider:
     async def send(self, exchange: Exchange, model: Model, body: Mapping[str, Any]) -> Events:
         """Send `body` under the model's upstream name; return once the first event is here.
 
-        Raises `UpstreamError`; it is `retryable` as `refusals` says.
+        Raises `Malformed` for a member that cannot be translated, and `UpstreamError`, which
+        is `retryable` as `refusals` says.
         """
         dialect = exchange.dialect
-        if dialect.action not in self._urls:
-            raise UpstreamError(
-                Code.UNKNOWN_URL, f"The provider {self.name} has no {dialect.action}."
-            )
-        kind, content = dialect.encode({**body, "model": model.upstream_model})
-        streamed = body.get("stream") is True
+        translation = self._translation(exchange, model, body)
+        with before_sending(exchange):
+            url = self._url(dialect.action if translation is None else CHAT, model)
+            if url is None:
+                raise UpstreamError(
+                    Code.UNKNOWN_URL, f"The provider {self.name} has no {dialect.action}."
+                )
+        if translation is None:
+            kind, content = dialect.encode({**body, "model": model.upstream_model})
+            forwarded = exchange.call.forwarded
+        else:
+            kind, content, forwarded = "application/json", asked(exchange, translation), {}
+        streamed = dialect.streams(dict(body))
         headers = httpx.Headers(
             {
                 "content-type": kind,
                 "accept": "text/event-stream" if streamed else "application/json",
-                **exchange.call.forwarded,
+                **forwarded,
                 **self._headers,
             }
         )
-        response = await self._calls.post(exchange, self._urls[dialect.action], headers, content)
-        try:
-            return await self._answer(dialect, body, response, streamed)
-        except UpstreamError:
-            await response.aclose()
-            raise
+        with told(translation):
+            response = await self._calls.post(exchange, url, headers, content)
+        return await self._answers.read(dialect, body, response, translation)
 
-    async def _answer(
-        self, dialect: Dialect, body: Mapping[str, Any], response: httpx.Response, streamed: bool
-    ) -> Events:
-        """The answer in the form that was asked for, whichever form it comes in."""
-        kind = response.headers.get("content-type", "")
-        if "event-stream" in kind or (streamed and "json" not in kind):
-            events = self._events(dialect, body, response)
-            if streamed:
-                return await begun(self.name, events)
-            heard = [event async for event in await begun(self.name, events)]
-            return given(Event(dialect.fold(heard), whole=True))
-        raw = await self._calls.read(response)
-        if kind and "json" not in kind and dialect.takes_media(body, kind):
-            text = raw.decode(errors="replace") if kind.startswith("text/") else ""
-            return given(Event({"text": text}, whole=True, raw=raw, media=kind))
-        data = self._parsed(dialect, raw)
-        if streamed:
-            return given(*dialect.unfold(data, dict(body)))
-        return given(Event(data, whole=True, raw=raw))
+    def _url(self, action: str, model: Model) -> httpx.URL | None:
+        """Where `action` goes; None where the provider does not have it."""
+        return self._urls.get(action)
 
-    async def _events(
-        self, dialect: Dialect, body: Mapping[str, Any], response: httpx.Response
-    ) -> AsyncIterator[Event]:
-        """The events of a stream. It ends at `[DONE]`; or, where there is none, at a clean end
-        of the body once the dialect finds it complete."""
-        ended: set[int] = set()
-        complete = False
-        async for message in self._calls.messages(response, last=_DONE):
-            if message.data == _DONE:
-                return
-            if message.event == "torn":
-                raise self._calls.broke_off()
-            # JSON that came in several data lines would not fit into one: encode it anew.
-            raw = None if b"\n" in message.data else message.data
-            event = Event(self._parsed(dialect, message.data, message.event), raw=raw)
-            ended.update(dialect.ended(event))
-            complete = dialect.complete(body, ended, event)
-            yield event
-        if not complete:
-            raise self._calls.broke_off()
-
-    def _parsed(self, dialect: Dialect, raw: bytes, event: str = "message") -> dict[str, Any]:
-        """The JSON object that `raw` is. Raises `UpstreamError` for an error in its place."""
-        data = self._calls.parsed(raw)
-        if event == "error" or dialect.broken(data):
-            raise broke(self.name, data)
-        if not dialect.well_formed(data):
-            raise self._calls.wrong("sent an answer that is not in shape")
-        return data
+    def _translation(
+        self, exchange: Exchange, model: Model, body: Mapping[str, Any]
+    ) -> Translation | None:
+        """How a caller of another API is served, where that is not by its own."""
+        if exchange.dialect.action == MESSAGES:
+            return MessagesToChat(body, model)
+        return None

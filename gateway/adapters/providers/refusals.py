@@ -2,9 +2,10 @@
 
 A call may be tried again only when it certainly produced nothing, since a provider bills what
 it produced, delivered or not. That is so when no connection came about, and for the statuses
-by which a provider turns a call away at its door: 429 and 503. It is not so for 500, 502 and
-504, nor for a silence after the request went out: the model may have worked, and only its
-answer was lost. The caller's own client repeats those, as a call with a hold of its own.
+by which a provider turns a call away at its door: 429, 503 and 529 (Anthropic's "overloaded").
+It is not so for 500, 502 and 504, nor for a silence after the request went out: the model may
+have worked, and only its answer was lost. The caller's own client repeats those, as a call with
+a hold of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import orjson
 
 from gateway.core.errors import Code, UpstreamError
 
-TURNED_AWAY = frozenset({429, 503})
+TURNED_AWAY = frozenset({429, 503, 529})
 """Statuses that say that the model was not asked."""
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)

@@ -8,8 +8,9 @@ above this file knows httpx alone.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from math import inf
 from urllib.request import getproxies, proxy_bypass
@@ -17,6 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import httpx
 from aiohttp.http import HttpProcessingError
+from yarl import URL
 
 _FAULTS = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
 
@@ -43,7 +45,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. `trust_env` honours `HTTP_PROXY`,
     `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, and never reads a netrc. The time limits are its
     own; those of an `httpx.Timeout` are not looked at. `connections` bounds the pool, and
-    `keepalive` is how many seconds an idle connection is kept.
+    `keepalive` is how many seconds an idle connection is kept. `open_socket` opens the socket of
+    each connection, its address known; an `OSError` of its is a connection that did not come
+    about: see `ssrf`.
     """
 
     def __init__(
@@ -54,12 +58,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         keepalive: float = 15.0,
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
+        open_socket: Callable[[aiohttp.AddrInfoType], socket.socket] | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
         self._keepalive = keepalive
         self._trust_env = trust_env
         self._ssl = ssl_context or ssl.create_default_context()
+        self._open_socket = open_socket
         self._opened: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -73,7 +79,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             for name, value in request.headers.raw
             if name.lower() not in (b"content-length", b"transfer-encoding")
         ]
-        url = str(request.url)
+        url = URL(str(request.url), encoded=True)  # as it was signed, byte for byte
         body = await request.aread()
         started = asyncio.get_running_loop().time()
         try:
@@ -103,7 +109,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._opened is None:
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=self._connections, keepalive_timeout=self._keepalive, ssl=self._ssl
+                    limit=self._connections,
+                    keepalive_timeout=self._keepalive,
+                    ssl=self._ssl,
+                    socket_factory=self._open_socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),

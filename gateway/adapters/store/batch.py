@@ -52,10 +52,12 @@ class Place:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """Something to write: an entry with a hold, or the terminal entry with what was spent."""
+    """Something to write: an entry with a hold, or the terminal entry with what was spent; or
+    nothing but the `opened` entry."""
 
     place: Place
-    staged: Staged
+    staged: Staged | None
+    """The entry; None where only `opened` must be written, unless it is."""
     hold: int
     spent: int | None
     """Micro-USD; None unless the entry is terminal."""
@@ -114,16 +116,18 @@ class Batch:
             raise Unavailable(Code.AUDIT_UNAVAILABLE, "The exchange was closed as lost.")
         if item.hold and place.budget_id is not None:
             self.holds.check(place.budget_id, item.hold)
+        if item.staged is None and standing.opened is not None:
+            return standing.opened
         standing, receipt = self._add(item, standing)
-        if place.budget_id is not None:
-            standing = self._move_money(item, place.budget_id, standing)
+        if place.budget_id is not None and item.staged is not None:
+            standing = self._move_money(item, item.staged, place.budget_id, standing)
         self.standings[place] = standing
         return receipt
 
     def _add(self, item: Item, standing: Standing) -> tuple[Standing, Receipt]:
         place, tail = item.place, self.page.tail
         opens = standing.epoch is None
-        staged = [place.opened, item.staged] if opens else [item.staged]
+        staged = [one for one in (place.opened if opens else None, item.staged) if one]
         receipts = self.page.add(place.subject, place.seal(self._vault), staged, opens=opens)
         receipt = receipts[-1]
         if opens:
@@ -132,8 +136,10 @@ class Batch:
             standing = replace(standing, closed=receipt)
         return standing, receipt
 
-    def _move_money(self, item: Item, budget_id: str, standing: Standing) -> Standing:
-        change = Change(item.place.subject, budget_id, item.staged.entry_id, item.staged.ts)
+    def _move_money(
+        self, item: Item, staged: Staged, budget_id: str, standing: Standing
+    ) -> Standing:
+        change = Change(item.place.subject, budget_id, staged.entry_id, staged.ts)
         if item.hold:
             self.holds.hold(change, item.hold, standing.held)
             return replace(standing, held=standing.held + item.hold)

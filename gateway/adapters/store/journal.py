@@ -105,7 +105,9 @@ class SqlJournal:
         self._writer.put(work)
         return await done
 
-    async def write(self, place: Place, staged: Staged, hold: int, spent: int | None) -> Receipt:
+    async def write(
+        self, place: Place, staged: Staged | None, hold: int, spent: int | None
+    ) -> Receipt:
         """Queue an item for the next commit and wait until that is durable.
 
         Refused at once while the queue is full or the database away, except what closes an
@@ -119,7 +121,7 @@ class SqlJournal:
                 raise unavailable(self._writer.away)
             if self._queued > self._most_queued:
                 raise Unavailable(Code.OVERLOADED, "Too much waits to be written.", retry_after=1.0)
-        size = _size(staged.entry) + _size(place.opened.entry)
+        size = (_size(staged.entry) if staged else 0) + _size(place.opened.entry)
         future: asyncio.Future[Receipt] = loop.create_future()
         item = Item(place, staged, hold, spent, size, time.monotonic(), future)
         place.queued = True
@@ -181,6 +183,9 @@ class SqlRecord:
     @property
     def opened(self) -> Receipt | None:
         return self._place.standing.opened
+
+    async def open(self) -> Receipt:
+        return await self._journal.write(self._place, None, ZERO, None)
 
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
         if hold < 0:

@@ -112,6 +112,10 @@ class SqlKeys:
             reading.add_done_callback(lambda _: self._reading.pop(digest, None))
         return await asyncio.shield(reading)
 
+    async def stands(self, principal: Principal) -> bool:
+        """Whether the key is neither revoked nor expired. Raises `Unavailable`."""
+        return await self._in_thread(_stands, principal.key_id)
+
     async def create(self, key: NewKey) -> tuple[str, Principal]:
         """Make a key, and its budget if it has one. The text is not to be had again.
 
@@ -242,6 +246,13 @@ def _list(connection: Connection, org: str) -> Sequence[KeyState]:
         )
         for row in connection.execute(mine)
     ]
+
+
+def _stands(connection: Connection, key_id: str) -> bool:
+    row = connection.execute(select(_KEY).where(_KEY.c.key_id == key_id)).one_or_none()
+    if row is None or row.revoked_at is not None:
+        return False
+    return row.expires_at is None or datetime.now(UTC) < row.expires_at
 
 
 def _revoke(connection: Connection, key_id: str) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0001"
+SCHEMA = "0004"
 """The migration that these tables are at."""
 
 INSERT_ONLY = ("audit_entry", "audit_part", "budget_post")
@@ -187,6 +187,70 @@ class ApiKey(Row, table=True):
     expires_at: datetime | None = None
     rotated_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+class ProviderCredential(Row, table=True):
+    """A provider's key, encrypted under the keyring for this organisation and name alone."""
+
+    __tablename__ = "provider_credential"
+    org_id: str = Field(default="default", primary_key=True)
+    name: str = Field(primary_key=True)
+    kek_id: str
+    wrapped: bytes
+    created_at: datetime
+    changed_at: datetime
+
+
+class IdempotencyKey(Row, table=True):
+    """What a caller calls a request, and the exchange that it stands for."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (Index("ix_idempotency_key_expires_at", "expires_at"),)
+    key_id: str = Field(primary_key=True)
+    """The caller's own key or identity."""
+    name_mac: bytes = Field(primary_key=True)
+    """A keyed hash of the name, as of what was asked: neither is kept as text."""
+    content_mac: bytes
+    exchange_id: str
+    media: str | None = None
+    """The content type of the answer, where that is no JSON."""
+    expires_at: datetime
+
+
+class KeptDocument(Row, table=True):
+    """A document that is kept for an app, encrypted under a key of its own."""
+
+    __tablename__ = "kept_document"
+    __table_args__ = (
+        Index("ix_kept_document_owner", "org_id", "app", "kind", "kept_id"),
+        Index("ix_kept_document_work", "kind", "claimed_until", sqlite_where=text("working"),
+              postgresql_where=text("working")),
+    )  # fmt: skip
+    kept_id: str = Field(primary_key=True)
+    kind: str
+    app: str
+    key_id: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    working: bool
+    version: int = Field(sa_type=BigInteger)
+    claimed_by: str | None = None
+    claimed_until: datetime | None = None
+    kek_id: str
+    wrapped: bytes
+    document: bytes
+    """A sealed part, as `shelf` packs it."""
+    content: bytes | None = None
+    """The same of a file's content."""
+
+
+class KeptLine(Row, table=True):
+    """A line of a batch that was begun, and its result once it has one."""
+
+    __tablename__ = "kept_line"
+    kept_id: str = Field(primary_key=True)
+    line: int = Field(primary_key=True, sa_type=BigInteger)
+    result: bytes | None = None
 
 
 def table(model: type[Row]) -> Table:

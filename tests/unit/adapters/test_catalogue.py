@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.adapters.catalogue import Serves, StaticCatalogue
 from gateway.core.money import Price
-from gateway.core.ports import Model
+from gateway.core.ports import Choice, Group, Model
 
 OWN = Price(1, 2, "own")
 LISTED = Price(3, 4, "listed")
@@ -81,3 +81,23 @@ def test_names_that_callers_make_up_do_not_fill_the_memory() -> None:
     for number in range(5_000):
         assert catalogue.find(f"made-up-{number}")
     assert len(catalogue._found) <= 4_096
+
+
+def test_each_target_of_a_group_is_priced_and_goes_under_its_own_name() -> None:
+    targets = (Model("g-*", "one", "*"), Model("g-*", "two", "fixed", price=OWN))
+    group = Group(tuple(Choice(target) for target in targets))
+    like = Model("g-*", "one", "*", group=group)
+    found = StaticCatalogue([], [Serves("g-*", like)], Asked()).find("g-1")
+    assert found is not None
+    assert found.group is not None
+    one, two = (choice.model for choice in found.group.choices)
+    assert (found.id, found.price) == ("g-1", LISTED)
+    assert one == Model("g-1", "one", "g-1", price=LISTED)
+    assert two == Model("g-1", "two", "fixed", price=OWN)
+
+
+def test_what_is_not_listed_is_found_all_the_same() -> None:
+    catalogue = StaticCatalogue([NAMED], [], Asked(), unlisted={"fast"})
+    assert list(catalogue.models()) == []
+    assert list(catalogue.named) == [NAMED]
+    assert catalogue.find("fast") == NAMED

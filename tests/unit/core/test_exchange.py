@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.errors import Code, Denied, Filtered, OverBudget, Unavailable, UpstreamError
 from gateway.core.exchange import Call, Exchange, Once, Outcome, outcome_of
-from tests.exchanges import SOMEBODY, chat_request, exchange_of
+from tests.exchanges import MODEL, SOMEBODY, chat_request, exchange_of
 
 FIELDS = sorted(name for name, value in vars(Exchange).items() if isinstance(value, Once))
 
@@ -53,7 +54,8 @@ def test_a_field_is_written_once_and_never_read_before(field: str) -> None:
 
 def test_the_fields_are_those_that_stages_write() -> None:
     assert FIELDS == [
-        "account", "decision", "model", "principal", "question", "received", "request", "slots",
+        "account", "decision", "judge", "model", "principal", "question", "received", "request",
+        "slots",
     ]  # fmt: skip
 
 
@@ -65,6 +67,14 @@ def test_exchanges_share_nothing() -> None:
     assert not other.knows("principal")
     assert (other.headers, other.labels, other.findings) == ({}, [], [])
     assert one.id != other.id
+
+
+def test_it_may_go_on_with_another_target() -> None:
+    exchange = new()
+    exchange.model = MODEL
+    other = replace(MODEL, upstream="other")
+    exchange.turn_to(other)
+    assert exchange.model is other
 
 
 def test_it_is_no_stream_before_the_request_is_read() -> None:

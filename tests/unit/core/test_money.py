@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.money import Money, Price, dollars, usd
+from gateway.core.money import Money, Price, Usage, dollars, usd
 
 AMOUNTS = st.integers(-(10**15), 10**15)
 TOKENS = st.integers(0, 10**9)
@@ -61,3 +61,15 @@ def test_more_tokens_never_cost_less(
     price = Price(input_rate, output_rate, "v")
     assert price.cost(read, said) <= price.cost(read + more, said)
     assert price.cost(read, said) <= price.cost(read, said + more)
+
+
+def test_a_later_count_keeps_what_was_said_of_the_request() -> None:
+    begun = Usage(12, 1, exact=False)
+    assert Usage(0, 7, exact=True).after(begun) == Usage(12, 7, exact=True)
+    assert Usage(12, 9, exact=True).after(Usage(12, 7, exact=True)) == Usage(12, 9, exact=True)
+    assert Usage(3, 4, exact=True).after(None) == Usage(3, 4, exact=True)
+
+
+def test_a_count_that_never_learned_what_was_read_is_not_exact() -> None:
+    assert not Usage(0, 7, exact=True).after(None).exact
+    assert not Usage(0, 7, exact=True).after(Usage(0, 1, exact=False)).exact

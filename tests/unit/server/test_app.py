@@ -9,15 +9,17 @@ from typing import Any
 import orjson
 import pytest
 from litestar import Litestar
-from litestar.routes import ASGIRoute, HTTPRoute
 
 from gateway.adapters.catalogue import StaticCatalogue
 from gateway.core.answer import Events
-from gateway.core.errors import Code, Unavailable
+from gateway.core.errors import Code, GatewayError, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.ports import Model
 from gateway.core.principal import Principal
-from gateway.server.app import Posture, build_app
+from gateway.dialects.chat import Chat
+from gateway.server.app import build_app
+from gateway.server.callers import Callers
+from gateway.server.census import Posture, census
 from gateway.server.data_plane import DataPlane
 from gateway.server.models import Models
 from tests.exchanges import CHAT, answering, chat_request, whole
@@ -27,25 +29,43 @@ from tests.unit.server.wire import Wire
 KEY = {"authorization": "Bearer k"}
 
 
+class Messages(Chat):
+    """An endpoint whose errors have Anthropic's shape."""
+
+    action = "messages.create"
+
+    def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
+        said = {"type": "invalid_request_error", "message": error.message}
+        return {"type": "error", "error": said}
+
+
+OTHER = Messages()
+
+
 class House:
     """The application over an answer that is always the same."""
 
     def __init__(self) -> None:
         self.keys = FakeKeys({"k": Principal("acme", "t", "a", "k1")})
         self.governed = 0
+        self.exchange: Exchange | None = None
         self.up = False
         self.fault: Exception | None = None
         catalogue = StaticCatalogue([Model("org/m-1", "replay", "m")], [], lambda model: None)
         self.app = build_app(
             data_plane=DataPlane(self._pipeline, body_limit=1_000),
-            dialects={"/v1/chat/completions": CHAT},
-            models=Models(self.keys, catalogue),
+            dialects={"/v1/chat/completions": CHAT, "/v1/messages": OTHER},
+            models=Models(Callers(self.keys), catalogue),
+            callers=Callers(self.keys),
             probes={"database": self._probe},
+            duties=["mask", "cap_tokens"],
+            origins=["https://app.example.org"],
             lifespan=self._lifespan,
         )
 
     async def _pipeline(self, exchange: Exchange) -> Events:
         self.governed += 1
+        self.exchange = exchange
         exchange.received = await exchange.read()
         exchange.request = orjson.loads(exchange.received)
         return await answering([whole("x")])(exchange)
@@ -68,20 +88,15 @@ class House:
 
 def test_every_route_has_declared_what_stands_before_it() -> None:
     """Law 11: a route that nobody thought about fails the build."""
-    postures: dict[str, Posture] = {}
-    for route in House().app.routes:
-        assert isinstance(route, HTTPRoute | ASGIRoute)
-        handlers = route.route_handlers if isinstance(route, HTTPRoute) else [route.route_handler]
-        for handler in handlers:
-            if "OPTIONS" in getattr(handler, "http_methods", ()):
-                continue  # the framework's own, which lists the methods of a path
-            postures[route.path] = Posture(handler.opt["posture"])
+    postures = {route.path: route.posture for route in census(House().app)}
     assert postures == {
-        "/v1/chat/completions": Posture.GOVERNED,
-        "/v1/models": Posture.CONTROL,
-        "/v1/models/{model:path}": Posture.CONTROL,
+        "/api/v1/coverage": Posture.CONTROL,
         "/livez": Posture.HEALTH,
         "/readyz": Posture.HEALTH,
+        "/v1/chat/completions": Posture.GOVERNED,
+        "/v1/messages": Posture.GOVERNED,
+        "/v1/models": Posture.CONTROL,
+        "/v1/models/{model:path}": Posture.CONTROL,
     }
 
 

@@ -189,6 +189,20 @@ class TestTokensAMinute:
         assert refused.value.retry_after is None
         await gate.enter(self.sized(400, max_tokens=900))
 
+    async def test_c23_both_limits_are_told_whatever_is_refused(self) -> None:
+        gate = Gate(limited(requests=2, tokens=1_000))
+        told = {f"x-ratelimit-{bound}-{of}" for bound in ("limit", "remaining", "reset")
+                for of in ("requests", "tokens")}  # fmt: skip
+        exchange = await gate.enter(self.sized(400))
+        assert told <= exchange.headers.keys()
+        assert exchange.headers["x-ratelimit-remaining-tokens"] == "900"
+        for refusal in (Malformed, Denied):
+            exchange = gate.coming(b"{")
+            with pytest.raises(refusal):
+                await gate.pass_through(exchange)
+            assert told <= exchange.headers.keys()
+            assert exchange.headers["x-ratelimit-remaining-tokens"] == "900"
+
     async def test_both_limits_hold_together(self) -> None:
         gate = Gate(limited(requests=1, tokens=1_000))
         exchange = await gate.enter(self.sized(400))

@@ -293,6 +293,42 @@ async def test_the_upstreams_request_id(header: str, value: str, kept: str | Non
     assert up.exchange.headers.get("x-govgate-upstream-request-id") == kept
 
 
+LIMITS = [
+    ("x-ratelimit-limit-requests", "60", "x-govgate-upstream-ratelimit-limit-requests"),
+    ("x-ratelimit-remaining-tokens", "149984", "x-govgate-upstream-ratelimit-remaining-tokens"),
+    ("x-ratelimit-reset-tokens", "6m0s", "x-govgate-upstream-ratelimit-reset-tokens"),
+    (
+        "anthropic-ratelimit-input-tokens-reset",
+        "2026-11-22T00:00:00Z",
+        "x-govgate-upstream-anthropic-ratelimit-input-tokens-reset",
+    ),
+]
+
+
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize(("theirs", "value", "told"), LIMITS)
+async def test_c23_a_providers_limits_are_told_apart_from_ours(
+    theirs: str, value: str, told: str, status: int
+) -> None:
+    headers = {"content-type": "application/json", theirs: value}
+    up = Upstream(orjson.dumps(WHOLE), status=status, headers=headers)
+    await (up.answers() if status == 200 else up.fails())
+    limits = {name: v for name, v in up.exchange.headers.items() if "ratelimit" in name}
+    assert limits == {told: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-ratelimit-secret", "1"), ("x-ratelimit-limit-requests", "6" * 201), ("set-cookie", "a=b"),
+     ("x-ratelimit-limit-requests", "a\tb"), ("openai-organization", "org-1")],
+)  # fmt: skip
+async def test_c23_nothing_else_of_a_providers_headers_is_told(name: str, value: str) -> None:
+    headers = {"content-type": "application/json", name: value}
+    up = Upstream(orjson.dumps(WHOLE), headers=headers)
+    await up.answers()
+    assert up.exchange.headers == {}
+
+
 async def test_the_request_id_of_a_refusal() -> None:
     up = Upstream(b"{}", status=503, headers={"x-request-id": "req_1", "retry-after": "2"})
     error = await up.fails()

@@ -33,11 +33,13 @@ def test_only_what_was_not_sent_may_be_tried_again(
     assert "10.0.0.7" not in error.message
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "status", [400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504, 529]
+)
 def test_only_a_call_turned_away_may_be_tried_again(status: int) -> None:
     error = refused("up", status, {}, b"")
     assert (error.code, error.status) == (Code.UPSTREAM_ERROR, status)
-    assert error.retryable == (status in (429, 503))
+    assert error.retryable == (status in (429, 503, 529))
 
 
 ERROR = {"message": "m", "type": "t", "param": None, "code": "c", "more": 1}

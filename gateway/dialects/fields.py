@@ -1,0 +1,117 @@
+"""Members of a request as the small dialects see them: their types, and the text in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from gateway.core.errors import Malformed
+from gateway.core.passages import Slot
+
+LONGEST_MODEL = 256
+MOST_TEXTS = 2_048
+
+Types: TypeAlias = Mapping[str, tuple[type, ...]]
+"""The types that a member may have, by its name. Each may also be null."""
+
+_JSON_NAMES: Mapping[type, str] = {
+    bool: "a boolean",
+    int: "an integer",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def checked(body: object, types: Types) -> dict[str, Any]:
+    """`body`, when it is an object that names a model and keeps to `types`.
+
+    Raises `Malformed`, naming the member. What `types` does not name is for the provider to
+    judge.
+    """
+    if not isinstance(body, dict):
+        raise Malformed("The body must be an object.")
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise Malformed("'model' must be a non-empty string.", param="model")
+    if len(model) > LONGEST_MODEL:
+        raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
+    for name, value in body.items():
+        if name in types and value is not None:
+            typed(value, types[name], name)
+    return body
+
+
+def typed(value: object, types: tuple[type, ...], where: str) -> None:
+    """Raises `Malformed` unless `value` has one of `types`; a boolean is no integer."""
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        names = " or ".join(_JSON_NAMES[kind] for kind in types)
+        raise Malformed(f"'{where}' must be {names}.", param=where)
+
+
+def between(value: int | None, least: int, most: int, where: str) -> None:
+    """Raises `Malformed` for a number that is out of bounds; null is the provider's default."""
+    if value is not None and not least <= value <= most:
+        raise Malformed(f"'{where}' must be between {least} and {most}.", param=where)
+
+
+def texts(value: object, where: str) -> list[str]:
+    """The texts of a member that is a string or an array of strings.
+
+    Raises `Malformed` for anything else. Token ids too are refused: they spell text out that
+    no rule could read.
+    """
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list) or not listed:
+        raise Malformed(f"'{where}' must be a string or a non-empty array.", param=where)
+    if len(listed) > MOST_TEXTS:
+        raise Malformed(f"'{where}' may hold at most {MOST_TEXTS}.", param=where)
+    for item in listed:
+        if isinstance(item, int | list):
+            raise Malformed(f"'{where}' must be text: token ids cannot be governed.", param=where)
+        if not isinstance(item, str):
+            raise Malformed(f"'{where}' must hold strings only.", param=where)
+    return listed
+
+
+def slots(request: dict[str, Any], known: Collection[str]) -> Iterator[Slot]:
+    """Every text of a request but the model's name, in document order.
+
+    Also that of members that are not `known` here: who reads them is not known either. Such
+    members are numbered, not named: their names are the caller's text.
+    """
+    for index, name in enumerate(request):
+        if name != "model":
+            yield from slots_at(request, name, f"/{name}" if name in known else f"/#{index}")
+
+
+def slots_at(holder: Any, key: Any, where: str) -> Iterator[Slot]:
+    """The strings at `holder[key]`, however deep.
+
+    A string and an array of strings have a pointer of their own; what is deeper is numbered.
+    """
+    value = holder[key]
+    if isinstance(value, str):
+        yield Slot(holder, key, where, "user")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, str):
+                yield Slot(value, index, f"{where}/{index}", "user")
+            else:
+                yield from _deeper(value, index, f"{where}/{index}")
+    else:
+        yield from _deeper(holder, key, where)
+
+
+def _deeper(holder: Any, key: Any, where: str) -> Iterator[Slot]:
+    for number, (inner, name) in enumerate(_strings(holder, key)):
+        yield Slot(inner, name, f"{where}#{number}", "user")
+
+
+def _strings(holder: Any, key: Any) -> Iterator[tuple[Any, Any]]:
+    value = holder[key]
+    if isinstance(value, str):
+        yield holder, key
+    elif isinstance(value, list | dict):
+        for name in range(len(value)) if isinstance(value, list) else value:
+            yield from _strings(value, name)

@@ -1,0 +1,88 @@
+"""`POST /v1/moderations`: text and images in, scores out.
+
+Source: OpenAI's API reference, "Moderations". The answer says nothing that a rule reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.core.errors import Malformed
+from gateway.core.findings import Finding
+from gateway.core.passages import Slot
+from gateway.dialects import fields
+from gateway.dialects.lens import Lens
+
+DEFAULT_MODEL = "omni-moderation-latest"
+"""What is asked where the caller names no model, as the API reference says."""
+
+_WORD = re.compile(r"[a-z_]{1,32}")
+_TYPES: fields.Types = {"input": (str, list)}
+
+
+class Moderations(Lens):
+    """The lens of moderations. It keeps no state."""
+
+    action = "moderations.create"
+
+    def check(self, body: object) -> dict[str, Any]:
+        if isinstance(body, dict) and body.get("model") is None:
+            body["model"] = DEFAULT_MODEL
+        request = fields.checked(body, _TYPES)
+        if any(isinstance(part, dict) for part in _listed(request)):
+            for index, part in enumerate(_listed(request)):
+                _check_part(part, f"input[{index}]")
+        else:
+            fields.texts(request.get("input"), "input")
+        return request
+
+    def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
+        return list(_slots(request))
+
+    def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
+        return [
+            Finding("opaque", _label(part), f"/input/{index}", 0, 0, 1.0)
+            for index, part in enumerate(_listed(request))
+            if isinstance(part, dict) and (part["type"] != "text" or "image_url" in part)
+        ]
+
+
+def _listed(request: dict[str, Any]) -> list[Any]:
+    value = request.get("input")
+    return value if isinstance(value, list) else []
+
+
+def _label(part: dict[str, Any]) -> str:
+    return "image" if "image_url" in part else "part"
+
+
+def _check_part(part: object, where: str) -> None:
+    if not isinstance(part, dict):
+        raise Malformed(f"'{where}' must be an object, like its neighbours.", param=where)
+    fields.typed(part.get("type"), (str,), f"{where}.type")
+    if not _WORD.fullmatch(part["type"]):
+        raise Malformed(f"'{where}.type' must be a word.", param=f"{where}.type")
+    if part["type"] == "text":
+        fields.typed(part.get("text"), (str,), f"{where}.text")
+
+
+def _slots(request: dict[str, Any]) -> Iterator[Slot]:
+    """Every text, but the addresses of images: those are findings of their own."""
+    for index, name in enumerate(request):
+        if name == "input":
+            yield from _input_slots(request)
+        elif name != "model":
+            yield from fields.slots_at(request, name, f"/#{index}")
+
+
+def _input_slots(request: dict[str, Any]) -> Iterator[Slot]:
+    if not any(isinstance(part, dict) for part in _listed(request)):
+        yield from fields.slots_at(request, "input", "/input")
+        return
+    for index, part in enumerate(_listed(request)):
+        for place, name in enumerate(part):
+            if name not in ("type", "image_url"):
+                where = f"/input/{index}/{name if name == 'text' else f'#{place}'}"
+                yield from fields.slots_at(part, name, where)

@@ -1,0 +1,221 @@
+"""Responses that can be read again, and those that run in the background.
+
+A response that was stored is read back from its exchange's record, so it is what its caller
+was shown. One in the background is an exchange like any other, run when there is time.
+Source: OpenAI's API reference, "Responses".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from gateway.core.errors import Code, Denied, GatewayError, Malformed
+from gateway.core.ids import new_id
+from gateway.core.ports import Kept, Shelf
+from gateway.core.principal import Principal
+from gateway.governance.unattended import Bell, Run, owner_of
+
+RESPONSE = "response"
+ENDPOINT = "/v1/responses"
+KEPT_FOR = timedelta(days=30)
+_CLAIM = 60.0
+_SETTLED = frozenset({"completed", "failed", "cancelled", "incomplete"})
+
+
+class Responses:
+    """What callers do with responses after they were made."""
+
+    def __init__(self, shelf: Shelf, bell: Bell | None = None) -> None:
+        self._shelf = shelf
+        self._bell = bell or Bell()
+
+    async def keep(self, principal: Principal, asked: Mapping[str, Any], told: Any) -> None:
+        """Keep what a caller was told of a response, unless it was asked not to be stored."""
+        if asked.get("store") is False or not isinstance(told, dict):
+            return
+        id = told.get("id")
+        if not isinstance(id, str):
+            return
+        if await self._shelf.get(RESPONSE, id, owner_of(principal)) is None:  # else it is a repeat
+            await self._shelf.put(_kept(id, principal, asked, dict(told), working=False))
+
+    async def begin(self, principal: Principal, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a response in, to be run in the background; as it is shown until then."""
+        if asked.get("stream"):
+            raise Malformed("A response in the background cannot be streamed.", param="stream")
+        if asked.get("store") is False:
+            raise Malformed("A response in the background must be stored.", param="store")
+        told: dict[str, Any] = {
+            "id": new_id("resp"),
+            "object": "response",
+            "created_at": int(datetime.now(UTC).timestamp()),
+            "status": "queued",
+            "background": True,
+            "model": asked.get("model"),
+            "metadata": asked.get("metadata") or {},
+            "output": [],
+            "error": None,
+            "incomplete_details": None,
+            "usage": None,
+        }
+        await self._shelf.put(_kept(told["id"], principal, asked, told, working=True))
+        self._bell.ring()
+        return told
+
+    async def get(self, principal: Principal, id: str) -> dict[str, Any]:
+        """A response as it stands. Raises `Denied` (NOT_FOUND)."""
+        told: dict[str, Any] = (await self._known(principal, id)).document["told"]
+        return told
+
+    async def input_items(self, principal: Principal, id: str) -> list[dict[str, Any]]:
+        """What the caller asked, as items, each with an id. Raises `Denied` (NOT_FOUND)."""
+        asked = (await self._known(principal, id)).document["asked"].get("input")
+        items = asked if isinstance(asked, list) else [_message(asked)] if asked else []
+        return [{"id": f"msg_{id[-24:]}_{place}", **item} for place, item in enumerate(items)]
+
+    async def delete(self, principal: Principal, id: str) -> dict[str, Any]:
+        """Destroy what is kept of a response here. Raises `Denied` (NOT_FOUND)."""
+        if not await self._shelf.remove(RESPONSE, id, owner_of(principal)):
+            raise _missing(id)
+        return {"id": id, "object": "response", "deleted": True}
+
+    async def cancel(self, principal: Principal, id: str) -> dict[str, Any]:
+        """End a response in the background. Raises `Denied` (NOT_FOUND), `Malformed`."""
+        while True:
+            kept = await self._known(principal, id)
+            told = kept.document["told"]
+            if not told.get("background"):
+                raise Malformed("Only a response in the background can be cancelled.")
+            if told["status"] in _SETTLED:
+                return dict(told)
+            changed = await self._shelf.change(
+                kept, kept.document | {"told": told | {"status": "cancelled"}}, working=False
+            )
+            if changed is not None:
+                return dict(changed.document["told"])
+
+    async def _known(self, principal: Principal, id: str) -> Kept:
+        kept = await self._shelf.get(RESPONSE, id, owner_of(principal))
+        if kept is None:
+            raise _missing(id)
+        return kept
+
+
+class ResponseWorker:
+    """Runs responses in the background, `together` at once.
+
+    One that was begun by a process that died is not run again, since its model may have been
+    paid: it fails, and its exchange is `lost` in the ledger.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        run: Run,
+        *,
+        together: int = 8,
+        pause: float = 5.0,
+        bell: Bell | None = None,
+    ) -> None:
+        """`pause` is how many seconds pass between two looks for work that nobody rang for."""
+        self._shelf = shelf
+        self._run = run
+        self._together = together
+        self._pause = pause
+        self._bell = bell or Bell()
+        self._name = new_id("wrk")
+
+    async def serve(self) -> None:
+        """Work until cancelled. What the shelf cannot do now is tried again."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._together):
+                group.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        while True:
+            worked = False
+            with suppress(GatewayError):
+                worked = await self.work()
+            if not worked:
+                await self._bell.wait(self._pause)
+
+    async def work(self) -> bool:
+        """Bring one response to its end; False when there is none to work on."""
+        kept = await self._shelf.claim(RESPONSE, self._name, _CLAIM)
+        if kept is None:
+            return False
+        if kept.document["told"]["status"] != "queued":
+            await self._tell(kept, _failed(kept, "The gateway stopped while it was running."))
+            return True
+        begun = await self._shelf.change(kept, _with(kept, {"status": "in_progress"}), working=True)
+        if begun is not None:
+            await self._through(begun)
+        return True
+
+    async def _through(self, kept: Kept) -> None:
+        asked = {**kept.document["asked"], "background": None, "stream": False}
+        body = orjson.dumps({name: value for name, value in asked.items() if value is not None})
+        running = asyncio.ensure_future(self._run(ENDPOINT, body, kept.principal))
+        while not running.done():
+            await asyncio.wait([running], timeout=1.0)
+            if not await self._wanted(kept):
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+                return
+        reply = running.result()
+        shown = {"id": kept.id, "background": True}
+        if reply.status == 200:
+            await self._tell(kept, {**reply.body, **shown})
+        else:
+            await self._tell(kept, _failed(kept, reply.body.get("error") or reply.body))
+
+    async def _wanted(self, kept: Kept) -> bool:
+        """Whether it is still to be run; keeps the claim. Who cannot be asked is not asked."""
+        try:
+            standing = await self._shelf.get(RESPONSE, kept.id, kept.owner)
+            await self._shelf.renew(kept, self._name, _CLAIM)
+        except GatewayError:
+            return True
+        return standing is not None and standing.document["told"]["status"] != "cancelled"
+
+    async def _tell(self, kept: Kept, told: dict[str, Any]) -> None:
+        standing = await self._shelf.get(RESPONSE, kept.id, kept.owner)
+        if standing is not None and standing.document["told"]["status"] not in _SETTLED:
+            document = standing.document | {"told": told}
+            await self._shelf.change(standing, document, working=False)
+
+
+def _kept(
+    id: str, principal: Principal, asked: Mapping[str, Any], told: dict[str, Any], *, working: bool
+) -> Kept:
+    now = datetime.now(UTC)
+    document = {"asked": dict(asked), "told": told}
+    owner = owner_of(principal)
+    return Kept(id, RESPONSE, owner, document, principal, now, now + KEPT_FOR, working=working)
+
+
+def _with(kept: Kept, news: dict[str, Any]) -> dict[str, Any]:
+    return kept.document | {"told": kept.document["told"] | news}
+
+
+def _failed(kept: Kept, why: Any) -> dict[str, Any]:
+    said = why if isinstance(why, dict) else {"message": str(why)}
+    error = {"code": said.get("code") or "server_error", "message": said.get("message") or ""}
+    told: dict[str, Any] = kept.document["told"]
+    return told | {"status": "failed", "error": said | error}
+
+
+def _message(text: Any) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": text}]
+    return {"type": "message", "role": "user", "content": content}
+
+
+def _missing(id: str) -> Denied:
+    return Denied(Code.NOT_FOUND, f"There is no response {id!r}.")

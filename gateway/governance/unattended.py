@@ -1,0 +1,52 @@
+"""Exchanges that nobody waits for: the lines of a batch, responses in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gateway.core.ports import Owner
+from gateway.core.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a caller would have been told: the HTTP status, the exchange's id and the body."""
+
+    status: int
+    exchange_id: str
+    body: dict[str, Any]
+    too_fast: float | None = None
+    """Seconds to wait, where it was refused for its key's rate and nothing was done."""
+
+
+Run: TypeAlias = Callable[[str, bytes, Principal], Awaitable[Reply]]
+"""Runs one exchange for an endpoint such as `/v1/chat/completions`, with this body, for a
+principal that was authenticated when the work was handed in. Never raises but for
+cancellation: what went wrong is the reply."""
+
+
+class Bell:
+    """Rings when work was handed in, so that workers need not look all the time."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake every worker of this process."""
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, or so long: other processes ring other bells."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        self._rung.clear()
+
+
+def owner_of(principal: Principal) -> Owner:
+    """Who may see what a principal has kept: its app."""
+    return Owner(principal.org, principal.app)

@@ -1,0 +1,80 @@
+"""A shelf in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.core.ports import Kept, Owner
+
+
+class FakeShelf:
+    """Implements `Shelf`. `now` may be moved."""
+
+    def __init__(self) -> None:
+        self.now = lambda: datetime.now(UTC)
+        self._kept: dict[str, Kept] = {}
+        self._content: dict[str, bytes] = {}
+        self._lines: dict[str, dict[int, bytes | None]] = {}
+        self._claims: dict[str, tuple[str, datetime]] = {}
+
+    async def put(self, kept: Kept, content: bytes | None = None) -> None:
+        self._kept[kept.id] = kept
+        if content is not None:
+            self._content[kept.id] = content
+
+    async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
+        kept = self._kept.get(id)
+        if kept is None or (kept.kind, kept.owner) != (kind, owner):
+            return None
+        return None if kept.expires is not None and kept.expires <= self.now() else kept
+
+    async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
+        return self._content.get(id) if await self.get(kind, id, owner) else None
+
+    async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
+        standing = self._kept.get(kept.id)
+        if standing is None or standing.version != kept.version:
+            return None
+        changed = replace(kept, document=document, working=working, version=kept.version + 1)
+        self._kept[kept.id] = changed
+        return changed
+
+    async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
+        ids = sorted(self._kept, reverse=True)
+        found = [await self.get(kind, id, owner) for id in ids if after is None or id < after]
+        return [kept for kept in found if kept is not None][:limit]
+
+    async def remove(self, kind: str, id: str, owner: Owner) -> bool:
+        if await self.get(kind, id, owner) is None:
+            return False
+        self._lines.pop(id, None)
+        self._content.pop(id, None)
+        del self._kept[id]
+        return True
+
+    async def claim(self, kind: str, worker: str, seconds: float) -> Kept | None:
+        now = self.now()
+        for id, kept in sorted(self._kept.items()):
+            until = self._claims[id][1] if id in self._claims else now - timedelta(seconds=1)
+            if kept.kind == kind and kept.working and until < now:
+                self._claims[id] = worker, now + timedelta(seconds=seconds)
+                return kept
+        return None
+
+    async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
+        if self._claims.get(kept.id, ("",))[0] != worker:
+            return False
+        self._claims[kept.id] = worker, self.now() + timedelta(seconds=seconds)
+        return True
+
+    async def begin_line(self, batch: Kept, index: int) -> None:
+        self._lines.setdefault(batch.id, {})[index] = None
+
+    async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
+        if batch.id in self._kept:
+            self._lines[batch.id][index] = result
+
+    async def lines(self, batch: Kept) -> dict[int, bytes | None]:
+        return dict(self._lines.get(batch.id, {}))

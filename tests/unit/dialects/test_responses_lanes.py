@@ -1,0 +1,64 @@
+"""The lanes of a response: each part has a group of its own, which tells where it stands."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.answer import EVERY
+from gateway.dialects import responses_lanes
+from gateway.dialects.responses_lanes import MOST, PART_INDEX, lane, loose, place, repeated
+
+FAMILIES = st.sampled_from([*PART_INDEX, "function_call_arguments", "custom_tool_call_input"])
+INDICES = st.integers(0, MOST - 1)
+
+
+@given(FAMILIES, INDICES, INDICES)
+def test_a_group_tells_where_its_text_stands(family: str, index: int, part: int) -> None:
+    assert place(lane(family, index, part).group) == (index, part)
+
+
+@given(*[st.tuples(FAMILIES, INDICES, INDICES)] * 2)
+def test_no_two_parts_share_a_group(one: tuple[str, int, int], other: tuple[str, int, int]) -> None:
+    assert (lane(*one).group == lane(*other).group) == (one == other)
+
+
+@given(FAMILIES, INDICES, INDICES, st.integers(-1, MOST - 1), st.integers(0, 9))
+def test_what_is_not_streamed_ends_with_nothing_else(
+    family: str, index: int, part: int, item: int, number: int
+) -> None:
+    groups = {lane(family, index, part).group, loose(item, number).group, EVERY}
+    assert len(groups) == 3
+
+
+def test_what_repeats_the_request_is_nobodys_answer() -> None:
+    assert repeated("metadata", 2).repeats
+    assert str(repeated("metadata", 2)).endswith("metadata#2")
+    assert not loose(0, 2).repeats
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "plain", "skipped"),
+    [
+        ("id", "msg_0a1b", False, True),
+        ("call_id", "call_1", False, True),
+        ("name", "send", False, True),
+        ("name", "send a bomb", False, False),
+        ("id", "4111111111111111", False, False),
+        ("id", "zoe@example.org", False, False),
+        ("name", "bomb", True, False),
+        ("text", "bomb", False, False),
+        ("url", "https://x.test/bomb", False, False),
+        ("image_url", "data:image/png;base64,aGk=", False, True),
+        ("encrypted_content", "aGk=", True, True),
+        ("result", "aGk=", False, False),
+    ],
+)
+def test_names_and_ids_are_no_text(key: str, value: str, plain: bool, skipped: bool) -> None:
+    assert responses_lanes.unspoken({}, key, value, plain=plain) is skipped
+
+
+def test_the_bytes_of_an_image_are_no_text() -> None:
+    holder = {"type": "image_generation_call", "result": "aGk="}
+    assert responses_lanes.unspoken(holder, "result", "aGk=", plain=False)
