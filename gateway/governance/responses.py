@@ -42,8 +42,12 @@ class Responses:
         id = told.get("id")
         if not isinstance(id, str):
             return
-        if await self._shelf.get(RESPONSE, id, owner_of(principal)) is None:  # else it is a repeat
-            await self._shelf.put(_kept(id, principal, asked, dict(told), working=False))
+        kept = _kept(id, principal, asked, dict(told), working=False)
+        known = await self._shelf.get(RESPONSE, id, owner_of(principal))
+        if known is None:
+            await self._shelf.put(kept)
+        else:  # it is told again, or the provider has used an id twice: the last counts
+            await self._shelf.change(known, kept.document, working=False)
 
     async def begin(self, principal: Principal, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Take a response in, to be run in the background; as it is shown until then."""

@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("kept_id", name=op.f("pk_kept_document")),
+        sa.PrimaryKeyConstraint("kept_id", "org_id", "app", name=op.f("pk_kept_document")),
     )
     op.create_index("ix_kept_document_owner", "kept_document", ["org_id", "app", "kind", "kept_id"])
     op.create_index(

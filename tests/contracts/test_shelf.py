@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -121,6 +122,19 @@ async def test_lines_are_begun_and_ended(shelf: Shelf) -> None:
         await shelf.begin_line(one, index)
     await shelf.end_line(one, 3, SECRET.encode())
     assert await shelf.lines(one) == {0: None, 3: SECRET.encode()}
+
+
+async def test_two_apps_may_have_the_same_id(database: Database, keyring: Keyring) -> None:
+    shelf = SqlShelf(database.url, keyring)
+    mine, other = kept("response"), kept("response")
+    other = replace(other, id=mine.id, owner=OTHER, document={"text": "theirs"})
+    await shelf.put(mine)
+    await shelf.put(other)
+    assert await shelf.change(mine, {"text": "new"}, working=False) is not None
+    assert (await shelf.get("response", mine.id, OTHER)) == other
+    assert await shelf.remove("response", mine.id, MINE)
+    assert (await shelf.get("response", mine.id, OTHER)) == other
+    await shelf.stop()
 
 
 async def test_nothing_rests_in_clear(database: Database, keyring: Keyring) -> None:

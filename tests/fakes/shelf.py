@@ -20,7 +20,7 @@ class FakeShelf:
         self._claims: dict[str, tuple[str, datetime]] = {}
 
     async def put(self, kept: Kept, content: bytes | None = None) -> None:
-        self._kept[kept.id] = kept
+        self._kept[kept.id] = kept  # ids that apps share are beyond this fake
         if content is not None:
             self._content[kept.id] = content
 

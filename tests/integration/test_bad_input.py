@@ -109,7 +109,7 @@ def test_bad_credentials(credential: str | None, plain_house: House) -> None:
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("DELETE", "/v1/chat/completions", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
-        ("POST", "/v1/responses", 404, "unknown_url"),
+        ("POST", "/v1/realtime", 404, "unknown_url"),
         ("POST", "/v1/fine_tuning/jobs", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
         ("GET", "/nothing", 404, "unknown_url"),

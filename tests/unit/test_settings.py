@@ -90,6 +90,8 @@ GOOD: dict[str, tuple[str, Any]] = {
     "INSPECTION__ENABLED": ("no", False),
     "INSPECTION__PRESIDIO": ("1", True),
     "CACHE__MOST_BYTES": ("0", 0),
+    "FILES__MOST_BYTES": ("2048", 2_048),
+    "BATCHES__TOGETHER": ("0", 0),
     "PRICES__OVERRIDES": ('{"m": ["1.00", "2"]}', {"m": ("1.00", "2")}),
 }
 

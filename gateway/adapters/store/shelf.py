@@ -61,7 +61,7 @@ class SqlShelf:
         return await self._in_thread(self._claim, kind, worker, seconds, writes=True)
 
     async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
-        return await self._in_thread(_renew, kept.id, worker, seconds, writes=True)
+        return await self._in_thread(_renew, kept, worker, seconds, writes=True)
 
     async def begin_line(self, batch: Kept, index: int) -> None:
         await self._in_thread(_begin_line, batch, index, writes=True)
@@ -126,7 +126,7 @@ class SqlShelf:
         return _unsealed(self._seal(row), id, row.content)
 
     def _change(self, connection: Connection, kept: Kept, changed: Kept) -> bool:
-        mine = (_KEPT.c.kept_id == kept.id) & (_KEPT.c.version == kept.version)
+        mine = _this(kept) & (_KEPT.c.version == kept.version)
         row = connection.execute(select(*_COLUMNS).where(mine)).one_or_none()
         if row is None:
             return False
@@ -158,21 +158,20 @@ class SqlShelf:
         if row is None:
             return None
         until = now + timedelta(seconds=seconds)
-        mine = update(_KEPT).where(_KEPT.c.kept_id == row.kept_id)
+        kept = self._kept(row)
+        mine = update(_KEPT).where(_this(kept))
         connection.execute(mine.values(claimed_by=worker, claimed_until=until))
-        return self._kept(row)
+        return kept
 
     def _end_line(self, connection: Connection, batch: Kept, index: int, result: bytes) -> None:
-        row = connection.execute(select(*_COLUMNS).where(_KEPT.c.kept_id == batch.id)).one_or_none()
+        row = connection.execute(select(*_COLUMNS).where(_this(batch))).one_or_none()
         if row is not None:  # removed meanwhile: nobody wants the result
             sealed = _sealed(self._seal(row), batch.id, f"line/{index}", result)
             mine = (_LINE.c.kept_id == batch.id) & (_LINE.c.line == index)
             connection.execute(update(_LINE).where(mine).values(result=sealed))
 
     def _lines(self, connection: Connection, batch: Kept) -> dict[int, bytes | None]:
-        kept = connection.execute(
-            select(*_COLUMNS).where(_KEPT.c.kept_id == batch.id)
-        ).one_or_none()
+        kept = connection.execute(select(*_COLUMNS).where(_this(batch))).one_or_none()
         if kept is None:
             return {}
         seal = self._seal(kept)
@@ -219,6 +218,12 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def _this(kept: Kept) -> ColumnElement[bool]:
+    """The very document, expired or not."""
+    mine = (_KEPT.c.org_id == kept.owner.org) & (_KEPT.c.app == kept.owner.app)
+    return (_KEPT.c.kept_id == kept.id) & mine
+
+
 def _owned(kind: str, owner: Owner) -> ColumnElement[bool]:
     fresh = or_(_KEPT.c.expires_at.is_(None), _KEPT.c.expires_at > datetime.now(UTC))
     mine = (_KEPT.c.org_id == owner.org) & (_KEPT.c.app == owner.app)
@@ -247,9 +252,9 @@ def _remove(connection: Connection, kind: str, id: str, owner: Owner) -> bool:
     return gone
 
 
-def _renew(connection: Connection, id: str, worker: str, seconds: float) -> bool:
+def _renew(connection: Connection, kept: Kept, worker: str, seconds: float) -> bool:
     until = datetime.now(UTC) + timedelta(seconds=seconds)
-    mine = (_KEPT.c.kept_id == id) & (_KEPT.c.claimed_by == worker)
+    mine = _this(kept) & (_KEPT.c.claimed_by == worker)
     return connection.execute(update(_KEPT).where(mine).values(claimed_until=until)).rowcount == 1
 
 

@@ -227,8 +227,10 @@ class KeptDocument(Row, table=True):
               postgresql_where=text("working")),
     )  # fmt: skip
     kept_id: str = Field(primary_key=True)
+    """Of a response it is the provider's, so it is unique within an app only."""
+    org_id: str = Field(default="default", primary_key=True)
+    app: str = Field(primary_key=True)
     kind: str
-    app: str
     key_id: str
     created_at: datetime
     expires_at: datetime | None = None

@@ -56,6 +56,13 @@ async def test_what_was_told_is_read_again_by_its_app_alone() -> None:
         await responses.get(WHO, "resp_1")
 
 
+async def test_told_again_the_last_counts() -> None:
+    responses = House().responses
+    await responses.keep(WHO, ASKED, TOLD)
+    await responses.keep(WHO, ASKED, {**TOLD, "output": [{"type": "message"}]})
+    assert (await responses.get(WHO, "resp_1"))["output"] == [{"type": "message"}]
+
+
 @pytest.mark.parametrize(("asked", "told"), [({"store": False}, TOLD), ({}, None), ({}, {})])
 async def test_what_is_not_to_be_stored_is_not(asked: dict[str, Any], told: Any) -> None:
     house = House()
