@@ -21,6 +21,9 @@ class Dialect(Protocol):
     action: str
     """The policy's name for a call, such as `chat.completions.create`."""
 
+    asks: str
+    """The member of a request that holds what is asked: `messages`, `input`, `prompt`."""
+
     accepts: Collection[str]
     """The media types of bodies that it reads."""
 

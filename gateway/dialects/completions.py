@@ -46,6 +46,7 @@ class Completions(Lens):
     """The lens of text completions. It keeps no state."""
 
     action = "completions.create"
+    asks = "prompt"
 
     # The request
     def check(self, body: object) -> dict[str, Any]:

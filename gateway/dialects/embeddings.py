@@ -23,6 +23,7 @@ class Embeddings(Lens):
     """The lens of embeddings. It keeps no state."""
 
     action = "embeddings.create"
+    asks = "input"
 
     def check(self, body: object) -> dict[str, Any]:
         request = fields.checked(body, _TYPES)

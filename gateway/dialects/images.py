@@ -40,6 +40,7 @@ class Images(MediaLens):
     """The lens of image generation. It keeps no state."""
 
     action = "images.generate"
+    asks = "prompt"
     form = "image_generation"
     """What the types of its events begin with."""
 
@@ -106,6 +107,7 @@ class ImageEdits(Images):
     """The lens of image edits, which are asked for in forms. It keeps no state."""
 
     action = "images.edit"
+    asks = "prompt"
     form = "image_edit"
     accepts: Collection[str] = frozenset({"multipart/form-data"})
 

@@ -24,6 +24,7 @@ class Lens:
     It leaves `action`, `check` and `slots` to its dialects. It keeps no state.
     """
 
+    asks: str = "messages"
     accepts: Collection[str] = frozenset({"application/json"})
     forwards: Collection[str] = frozenset()
 

@@ -26,6 +26,7 @@ class Moderations(Lens):
     """The lens of moderations. It keeps no state."""
 
     action = "moderations.create"
+    asks = "input"
 
     def check(self, body: object) -> dict[str, Any]:
         if isinstance(body, dict) and body.get("model") is None:

@@ -28,6 +28,7 @@ class Responses(Lens):
     """The lens of OpenAI's Responses. It keeps no state."""
 
     action = "responses.create"
+    asks = "input"
 
     # The request
     def check(self, body: object) -> dict[str, Any]:

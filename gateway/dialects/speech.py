@@ -30,6 +30,7 @@ class Speech(MediaLens):
     """The lens of speech. It keeps no state."""
 
     action = "audio.speech.create"
+    asks = "input"
 
     def check(self, body: object) -> dict[str, Any]:
         request = fields.checked(body, _TYPES)

@@ -37,6 +37,7 @@ class Transcriptions(MediaLens):
     """The lens of transcriptions. It keeps no state."""
 
     action = "audio.transcriptions.create"
+    asks = "prompt"
     accepts: Collection[str] = frozenset({"multipart/form-data"})
 
     # The request
@@ -107,3 +108,4 @@ class Translations(Transcriptions):
     """The lens of translations, which are transcripts in English. It keeps no state."""
 
     action = "audio.translations.create"
+    asks = "prompt"

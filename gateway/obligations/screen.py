@@ -82,7 +82,8 @@ class _Examine:
         if found and self._wanted.on_match == "filter":
             raise Filtered(
                 Code.CONTENT_FILTER,
-                f"The answer was stopped by policy ({found[0].kind}: {found[0].label}).",
+                f"The answer was stopped by policy ({found[0].kind}: {found[0].label}). "
+                f"Reference {self._exchange.decision.id}.",
             )
         return [
             _redacted(passage.text, [hit for hit in found if hit.where == passage.where])

@@ -45,7 +45,7 @@ _NEVER_RETRY = frozenset(
 )
 """Repeating these changes nothing, though clients would repeat their status."""
 
-_PASSED_ON = frozenset({400, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504})
+_PASSED_ON = frozenset({400, 404, 408, 409, 413, 415, 422, 429, 500, 502, 503, 504, 529})
 """Statuses of a provider that mean the same to our caller; 401 and 403 speak of our own key."""
 
 INTERNAL = GatewayError(Code.INTERNAL_ERROR, "The gateway failed to handle this request.")

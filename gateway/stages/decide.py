@@ -205,6 +205,6 @@ def _refusal(exchange: Exchange, decision: Decision) -> Denied | Unavailable:
     return Denied(
         Code.CONTENT_FILTER,
         f"Blocked by policy: {said} Reference {decision.id}.",
-        param="messages",
+        param=exchange.dialect.asks,
         rules=_rules(decision),
     )

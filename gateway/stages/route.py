@@ -250,7 +250,7 @@ def _bounded(exchange: Exchange) -> None:
             Code.MODEL_NOT_PRICED,
             "This key has a budget, and the cost of a part of the request has no upper bound "
             f"({unbounded[0]}).",
-            param="messages",
+            param=exchange.dialect.asks,
         )
 
 

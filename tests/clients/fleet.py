@@ -55,7 +55,6 @@ class Client:
     """What it has shown by then."""
     says: str = "You said: "
     """What stands before the text in its answers with a shape."""
-    midway_names_decision: bool = True
     budget_attempts: int = 1
     limited_attempts: int = 3
     cannot: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +112,6 @@ AI_SDK: dict[str, Any] = {
     "midway": "Object",
     "over_budget": "AI_RetryError",
     "limited": "AI_RetryError",
-    "midway_names_decision": False,
     "budget_attempts": 3,  # it does not know x-should-retry
 }
 

@@ -74,7 +74,6 @@ def row(client: Client) -> str:
         f"`{client.path}`",
         f"`{client.refused}`",
         "an object, no error" if client.midway == "Object" else f"`{client.midway}`",
-        "yes" if client.midway_names_decision else "no",
         str(client.budget_attempts),
         str(client.limited_attempts),
         " ".join(f"{task}: {why}" for task, why in client.cannot.items()),
