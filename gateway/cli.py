@@ -13,9 +13,13 @@ from typing import Any, TypeVar
 import click
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
+from gateway.adapters.routing.routes import Routes
 from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
+from gateway.commands import Commands
 from gateway.core.money import Money, dollars, usd
 from gateway.core.principal import Limits
 from gateway.settings import Settings, load
@@ -27,7 +31,7 @@ _LONGEST = timedelta(days=36_500)
 _MOST = usd("1000000000")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="govgate")
 def main() -> None:
     """A governance and audit gateway for AI traffic."""
@@ -36,33 +40,41 @@ def main() -> None:
 def settings() -> Settings:
     """The settings of the environment, or an end with their errors in plain words."""
     try:
-        return load()
+        known = load()
     except ValidationError as error:
         for problem in error.errors():
             place = "__".join(str(part) for part in problem["loc"]).upper()
-            click.echo(f"GOVGATE_{place}: {problem['msg']}" if place else problem["msg"], err=True)
+            said = problem["msg"].removeprefix("Value error, ")
+            click.echo(f"GOVGATE_{place}: {said}" if place else said, err=True)
         sys.exit(1)
     except SettingsError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+    try:
+        make_url(known.database_url)
+    except (ArgumentError, ValueError):  # what they say may hold some of the password
+        click.echo(
+            "GOVGATE_DATABASE__URL is no URL of a database: sqlite:///FILE, or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+            err=True,
+        )
+        sys.exit(1)
+    return known
 
 
 @main.command()
 @click.option("--host", help="Where to listen; the default is GOVGATE_SERVER__HOST.")
-@click.option("--port", type=int, help="The port; the default is GOVGATE_SERVER__PORT.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="The port; the default is GOVGATE_SERVER__PORT."
+)
 def serve(host: str | None, port: int | None) -> None:
     """Bring the database up to date, then serve."""
-    from gateway.adapters.routing.routes import RoutesError
     from gateway.running import serve as run
     from gateway.upstreams import load_routes
 
     told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     known = settings()
-    try:
-        load_routes(known)
-    except RoutesError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
+    load_routes(known)
     run(known.model_copy(update={"server": known.server.model_copy(update=told)}))
 
 
@@ -311,14 +323,17 @@ def _with_credentials(work: Callable[[SqlCredentials], T]) -> T:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(as_json: bool) -> None:
-    """What callers may name, and the targets that serve it. Checks the routes file."""
+    """What callers may name, and the targets that serve it.
+
+    Checks the routes file as `serve` does, credentials and addresses included; calls nobody.
+    """
     from gateway.upstreams import described, load_routes
 
     known = settings()
-    try:
-        rows = described(known, load_routes(known))
-    except ValueError as error:
-        click.echo(str(error), err=True)
+    routes = load_routes(known)
+    rows = described(known, routes)
+    if wrong := _wrong(known, routes):
+        click.echo("\n".join(wrong), err=True)
         sys.exit(1)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
@@ -331,7 +346,15 @@ def models(as_json: bool) -> None:
             click.echo(f"    {target['provider']}/{target['model']}  {place}  {price}")
 
 
-def _without_password(url: str) -> str:
-    from sqlalchemy import make_url
+def _wrong(known: Settings, routes: Routes) -> list[str]:
+    """What keeps providers from being built. The database is opened only for what it stores."""
+    from gateway.upstreams import problems
 
+    secrets = [secret for shape in routes.providers for secret in shape.secrets().values()]
+    if any(secret.stored for secret in secrets):
+        return _with_credentials(lambda store: problems(known, routes, store.get))
+    return problems(known, routes, lambda name: None)
+
+
+def _without_password(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)

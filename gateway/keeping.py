@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from litestar.handlers import HTTPRouteHandler
@@ -19,6 +18,9 @@ from gateway.server.callers import Callers
 from gateway.server.census import POSTURE, Posture
 from gateway.server.kept import kept_routes
 from gateway.settings import Settings
+
+AT_ONCE = 4
+"""Batches that one process works on, so that one that waits for its key's rate holds up none."""
 
 BATCHED = (
     "/v1/chat/completions",
@@ -50,19 +52,24 @@ class Keeping:
 
     def start(self, run: Run) -> None:
         """Begin to work; `run` runs one exchange."""
-        responses = ResponseWorker(self.shelf, run, bell=self._response_bell)
-        self._working.append(asyncio.create_task(responses.serve()))
+        workers: list[ResponseWorker | BatchWorker] = [
+            ResponseWorker(self.shelf, run, bell=self._response_bell)
+        ]
         if self.together:
-            batches = BatchWorker(self.shelf, run, together=self.together, bell=self._batch_bell)
-            self._working.append(asyncio.create_task(batches.serve()))
+            places = asyncio.Semaphore(self.together)
+            workers += [
+                BatchWorker(
+                    self.shelf, run, places=places, together=self.together, bell=self._batch_bell
+                )
+                for _ in range(AT_ONCE)
+            ]
+        self._working += [asyncio.create_task(worker.serve()) for worker in workers]
 
     async def stop(self) -> None:
         """End the work, and close the connections. What runs is cut off."""
         for task in self._working:
             task.cancel()
-        for task in self._working:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._working, return_exceptions=True)
         await self.shelf.stop()
 
 

@@ -31,7 +31,7 @@ def serve(settings: Settings) -> None:
     migrate(settings.database_url)
     gateway = build(settings)
     _freeze()
-    server = _server(gateway, settings)
+    server = Telling(_config(gateway, settings))
     server.run()
     if not server.started:
         sys.exit(1)
@@ -67,7 +67,7 @@ async def _demo(settings: Settings, *, once: bool) -> None:
 
     console = Console()
     gateway = build(settings)
-    server = _server(gateway, settings)
+    server = uvicorn.Server(_config(gateway, settings))
     listening = _listen(settings, any_port=once)
     port = listening.getsockname()[1]
     serving = asyncio.create_task(server.serve([listening]))
@@ -135,24 +135,33 @@ The rules: policies/packs/baseline. The way in: docs/tutorials/first-exchange.md
     )
 
 
-def _server(gateway: Gateway, settings: Settings) -> uvicorn.Server:
-    return uvicorn.Server(
-        uvicorn.Config(
-            gateway.app,
-            host=settings.server.host,
-            port=settings.server.port,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            date_header=True,
-            log_config=None,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=settings.server.shutdown_seconds,
-        )
+class Telling(uvicorn.Server):
+    """A server that says, on standard error, when and where it can be called."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            place = f"[{host}]" if ":" in host else host
+            print(f"serving on http://{place}:{port}", file=sys.stderr, flush=True)
+
+
+def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        gateway.app,
+        host=settings.server.host,
+        port=settings.server.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        date_header=True,
+        log_config=None,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=settings.server.shutdown_seconds,
     )
 
 
@@ -184,7 +193,10 @@ def _freeze() -> None:
 
 
 def _log_to_stderr() -> None:
+    level = os.environ.get("LOG_LEVEL", "WARNING").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise ValueError(f"LOG_LEVEL: there is no level {level!r}; take WARNING, INFO or DEBUG")
     logging.basicConfig(
-        level=os.environ.get("LOG_LEVEL", "WARNING"),
+        level=level,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from enum import StrEnum
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -22,6 +23,8 @@ from pydantic_settings import (
 
 _PREFIX = "GOVGATE_"
 _FILE = "_FILE"
+_JSON: dict[Any, type] = {tuple: list, dict: dict}
+"""What stands in JSON for the types of members."""
 
 
 class _Section(BaseModel):
@@ -157,7 +160,7 @@ class Cache(_Section):
 class Files(_Section):
     """Files that callers upload for their batches."""
 
-    most_bytes: Annotated[int, Field(ge=1_024)] = 50 << 20
+    most_bytes: Annotated[int, Field(ge=1_024)] = 16 << 20
     """The largest, in bytes."""
 
 
@@ -190,6 +193,8 @@ class _Environment(EnvSettingsSource):
             raise SettingsError(f"{min(twice).upper()} is given, and a file for it too")
         rest = {name: value for name, value in self.env_vars.items() if name not in named}
         self.env_vars = {**rest, **held}
+        for name, value in self.env_vars.items():
+            _check_json(name, value, _json_kind(settings, name))
 
 
 def _held(name: str, path: str) -> str:
@@ -197,6 +202,32 @@ def _held(name: str, path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name.upper()} cannot be read: {error}") from error
+
+
+def _json_kind(settings: type[BaseSettings], name: str) -> type | None:
+    """What a variable holds as JSON, a list or a dict; None for one that is no JSON."""
+    first, _, member = name.removeprefix(_PREFIX.lower()).partition("__")
+    field = settings.model_fields.get(first)
+    section = field.annotation if field else None
+    if not isinstance(section, type) or not issubclass(section, BaseModel):
+        return None
+    if not member:
+        return dict
+    found = section.model_fields.get(member)
+    return _JSON.get(get_origin(found.annotation)) if found else None
+
+
+def _check_json(name: str, value: str | None, kind: type | None) -> None:
+    """Raise `SettingsError` for what is not the JSON that it should be. The value is not told."""
+    if kind is None or not value:
+        return
+    try:
+        right = isinstance(json.loads(value), kind)
+    except ValueError:
+        right = False
+    if not right:
+        shape = 'list, such as ["a", "b"]' if kind is list else 'object, such as {"a": …}'
+        raise SettingsError(f"{name.upper()} must be a JSON {shape}")
 
 
 class Settings(BaseSettings):

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from pydantic import SecretStr
 
 from gateway.adapters.catalogue import Serves, StaticCatalogue
@@ -58,7 +59,11 @@ def build_upstreams(settings: Settings, keyring: Keyring, closing: AsyncExitStac
 
 
 def load_routes(settings: Settings) -> Routes:
-    """The routes file that the settings name. Raises `RoutesError`."""
+    """The routes file that the settings name.
+
+    Raises `RoutesError`, and `ValueError` for two providers of one name in the settings.
+    """
+    taken = _names(settings)
     path = settings.routes
     if path is None:
         return NO_ROUTES
@@ -69,12 +74,41 @@ def load_routes(settings: Settings) -> Routes:
     if len(documents) != 1:
         raise RoutesError(f"{path.name}: holds one document")
     routes = routes_of(documents[0])
-    taken = {REPLAY} if settings.replay.enabled else set()
-    if settings.upstream.enabled:
-        taken.add(settings.upstream.name)
     if twice := sorted(taken & {provider.name for provider in routes.providers}):
         raise RoutesError(f"{path.name}: the settings have a provider {twice[0]!r} already")
     return routes
+
+
+def _names(settings: Settings) -> set[str]:
+    """The providers of the settings. Raises `ValueError` where two have one name."""
+    names = {REPLAY} if settings.replay.enabled else set()
+    if settings.upstream.enabled:
+        if settings.upstream.name in names:
+            raise ValueError(
+                f"GOVGATE_UPSTREAM__NAME: {REPLAY!r} is the built-in provider; choose another "
+                "name, or set GOVGATE_REPLAY__ENABLED=false"
+            )
+        names.add(settings.upstream.name)
+    return names
+
+
+def problems(
+    settings: Settings, routes: Routes, stored: Callable[[str], SecretStr | None]
+) -> list[str]:
+    """Why providers cannot be built, one by one. Nobody is called, and no connection opened."""
+    unopened = AsyncExitStack()
+    found = []
+    if settings.upstream.enabled:
+        try:
+            _upstream(settings.upstream, unopened)
+        except ValueError as error:
+            found.append(str(error))
+    for shape in routes.providers:
+        try:
+            _routed(shape, stored, unopened)
+        except RoutesError as error:
+            found.append(str(error))
+    return found
 
 
 def described(settings: Settings, routes: Routes) -> list[dict[str, Any]]:
@@ -120,12 +154,19 @@ def build_catalogue(settings: Settings, routes: Routes) -> StaticCatalogue:
     if settings.upstream.enabled:
         serves.append(Serves("*", _of_settings(settings.upstream, "*")))
         named += [_of_settings(settings.upstream, name) for name in settings.upstream.models]
-    prices, lists = Prices(settings.prices.overrides), routes.price_list()
+    prices, lists = _prices(settings), routes.price_list()
 
     def price_of(model: Model) -> Price | None:
         return prices.price_of(model.upstream_model, lists.get(model.upstream, model.upstream))
 
     return StaticCatalogue([*named, *routes.named], serves, price_of, routes.unlisted)
+
+
+def _prices(settings: Settings) -> Prices:
+    try:
+        return Prices(settings.prices.overrides)
+    except (ValueError, ArithmeticError) as error:
+        raise ValueError(f"GOVGATE_PRICES__OVERRIDES: {error}") from None
 
 
 def _of_settings(upstream: Upstream, name: str) -> Model:
@@ -170,17 +211,20 @@ def _upstream(upstream: Upstream, closing: AsyncExitStack) -> Provider:
         total=upstream.total_seconds,
     )
     base_url = upstream.base_url or DEFAULT_URLS["openai"]
-    try:
-        check_url(base_url, allow_private=True)
-    except AddressRefused as error:
-        raise ValueError(f"GOVGATE_UPSTREAM__BASE_URL: {error}") from None
     transport = AiohttpTransport(
-        timeouts, trust_env=upstream.honour_proxies, open_socket=guarded(allow_private=True)
+        timeouts,
+        trust_env=upstream.honour_proxies,
+        open_socket=guarded(allow_private=True),
+        open_to_proxy=guarded(allow_private=True),
     )
     closing.push_async_callback(transport.aclose)
-    return OpenAIProvider(
-        upstream.name, base_url, upstream.api_key, transport, max_event=LARGEST_EVENT
-    )
+    try:
+        check_url(base_url, allow_private=True)
+        return OpenAIProvider(
+            upstream.name, base_url, upstream.api_key, transport, max_event=LARGEST_EVENT
+        )
+    except (ValueError, AddressRefused, httpx.InvalidURL) as error:
+        raise ValueError(f"GOVGATE_UPSTREAM__BASE_URL: {error}") from None
 
 
 def _routed(
@@ -198,8 +242,8 @@ def _routed(
         transport = AiohttpTransport(
             Timeouts(**shape.timeouts.model_dump()),
             trust_env=shape.honour_proxies,
-            # behind a proxy it is the proxy's address that is connected to
-            open_socket=guarded(allow_private=shape.allow_private or shape.honour_proxies),
+            open_socket=guarded(allow_private=shape.allow_private),
+            open_to_proxy=guarded(allow_private=True),
         )
         closing.push_async_callback(transport.aclose)
         access = Access(
@@ -211,5 +255,5 @@ def _routed(
             secrets=secrets,
         )
         return provider_of(str(shape.kind), access, transport)
-    except (ValueError, AddressRefused) as error:
+    except (ValueError, AddressRefused, httpx.InvalidURL) as error:
         raise RoutesError(f"provider {shape.name!r}: {error}") from None

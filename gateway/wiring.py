@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from httpx import InvalidURL
 from litestar import Litestar
 
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.jwt_identity import JwtIdentity, KeyOrToken
 from gateway.adapters.jwt_identity.claims import Reading
-from gateway.adapters.jwt_identity.jwks import KeySource, from_url, given
+from gateway.adapters.jwt_identity.jwks import KeySource, Read, from_url, given
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.memory_cache import MemoryCache
 from gateway.adapters.opa_wasm import WasmPolicy
@@ -109,13 +110,19 @@ class Gateway:
         self.keeping.start(self.run)
 
     async def stop(self) -> None:
-        """Write what is queued, and close every connection."""
-        await self.keeping.stop()
-        await self.journal.stop()
-        await self.closing.aclose()
-        await self.keys.stop()
-        await self.repeats.stop()
-        await self.records.stop()
+        """End the work, write what is queued, close every connection; each, whatever another's
+        end raises."""
+        parts = (
+            self.keeping.stop,
+            self.journal.stop,
+            self.closing.aclose,
+            self.keys.stop,
+            self.repeats.stop,
+            self.records.stop,
+        )
+        async with AsyncExitStack() as ending:
+            for stop in reversed(parts):
+                ending.push_async_callback(stop)
 
 
 def build(settings: Settings) -> Gateway:
@@ -176,16 +183,8 @@ def _identities(settings: Settings, gateway: Gateway) -> Keys:
     told = settings.jwt
     if not told.enabled:
         return gateway.keys
-    if (told.jwks_url is None) == (told.jwks is None):
-        raise ValueError("an issuer of tokens needs jwks_url or jwks, not both")
-    if told.jwks_url is not None:
-        transport = AiohttpTransport(Timeouts(), trust_env=settings.upstream.honour_proxies)
-        gateway.closing.push_async_callback(transport.aclose)
-        read = from_url(told.jwks_url, transport)
-    else:
-        read = given(told.jwks or "")
     tokens = JwtIdentity(
-        KeySource(read),
+        KeySource(_issuers_keys(settings, gateway)),
         Reading(
             app=told.app_claim,
             team=told.team_claim,
@@ -202,6 +201,27 @@ def _identities(settings: Settings, gateway: Gateway) -> Keys:
     )
     gateway.closing.push_async_callback(tokens.stop)
     return KeyOrToken(gateway.keys, tokens)
+
+
+def _issuers_keys(settings: Settings, gateway: Gateway) -> Read:
+    """Where an issuer's keys are read. Raises `ValueError`, which names the setting."""
+    told = settings.jwt
+    needed = {"ISSUER": told.issuer, "AUDIENCE": told.audience}
+    if lacking := [name for name, value in needed.items() if not value]:
+        raise ValueError(f"GOVGATE_JWT__{lacking[0]} is missing: tokens need it")
+    if not told.jwks_url and not told.jwks:
+        raise ValueError("GOVGATE_JWT__JWKS_URL or GOVGATE_JWT__JWKS is missing: tokens need keys")
+    if told.jwks_url and told.jwks:
+        raise ValueError("GOVGATE_JWT__JWKS_URL and GOVGATE_JWT__JWKS are both given: give one")
+    name = "JWKS_URL" if told.jwks_url else "JWKS"
+    try:
+        if not told.jwks_url:
+            return given(told.jwks or "")
+        transport = AiohttpTransport(Timeouts(), trust_env=settings.upstream.honour_proxies)
+        gateway.closing.push_async_callback(transport.aclose)
+        return from_url(told.jwks_url, transport)
+    except (ValueError, InvalidURL) as error:
+        raise ValueError(f"GOVGATE_JWT__{name}: {error}") from None
 
 
 def _pipeline(

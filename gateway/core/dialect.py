@@ -5,6 +5,7 @@ Everything it does not name passes through untouched, both ways.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -27,8 +28,9 @@ class Dialect(Protocol):
     accepts: Collection[str]
     """The media types of bodies that it reads."""
 
-    forwards: Collection[str]
-    """Request headers, lower case, that a provider of the same API gets as they came."""
+    forwards: Mapping[str, re.Pattern[str]]
+    """Request headers, lower case, that a provider of the same API gets as they came, and what
+    each must look like: they are words of the API, no place for text."""
 
     # The request
     def parse(self, body: bytes, content_type: str) -> object:
@@ -45,6 +47,9 @@ class Dialect(Protocol):
 
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
         """Every text that the model or the provider will read, in document order."""
+
+    def continues(self, request: dict[str, Any]) -> bool:
+        """Whether the provider holds turns of the conversation that the request leaves out."""
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         """A finding for each part that cannot be read here: image, audio, file, URL."""

@@ -53,6 +53,8 @@ class Call:
     """What the caller calls this request, so that a repeat of it is known as one."""
     principal: Principal | None = None
     """Whose it is, where that was found out before: of work that was handed in earlier."""
+    kept_elsewhere: bool = False
+    """Whether whoever runs it keeps the answer, so that no stage has to."""
     forwarded: Mapping[str, str] = field(default_factory=dict)
     """The headers that the dialect has a provider of the same API see."""
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from gateway.core.answer import Events
 from gateway.core.errors import UpstreamError
-from gateway.core.exchange import Exchange, Outcome
+from gateway.core.exchange import Call, Exchange, Outcome
 from gateway.core.findings import Finding
 from gateway.core.money import ZERO, Money, Price
 from gateway.core.passages import Passage
@@ -340,8 +340,11 @@ class Shelf(Protocol):
     async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
         """Keep the claim; False when it was lost."""
 
-    async def begin_line(self, batch: Kept, index: int) -> None:
-        """Say that a line of a batch is begun. Durable on return."""
+    async def begin_line(self, batch: Kept, index: int, worker: str) -> bool:
+        """Say that a line of a batch is begun. Durable on return.
+
+        False when the line was begun before, or `worker` has no claim on the batch any more.
+        """
 
     async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
         """Keep the result of a line that was begun. Durable on return."""
@@ -356,8 +359,16 @@ class StoredResponses(Protocol):
     async def keep(self, principal: Principal, asked: Mapping[str, Any], told: Any) -> None:
         """Keep what was told, unless `asked` says not to. Raises `Unavailable`."""
 
-    async def begin(self, principal: Principal, asked: Mapping[str, Any]) -> dict[str, Any]:
+    async def begin(
+        self, principal: Principal, asked: Mapping[str, Any], call: Call
+    ) -> dict[str, Any]:
         """Take one in that is to run in the background; as it is shown until then.
 
         Raises `Malformed`, `Unavailable`.
+        """
+
+    async def upstream_id(self, principal: Principal, id: str) -> str:
+        """What the provider calls a response that the principal's app may go on from.
+
+        Raises `Denied` (NOT_FOUND) for any other, `Unavailable`.
         """

@@ -50,14 +50,17 @@ _STATUS_TYPES = {
 }
 """What a provider's status means, where its error names no type of this API."""
 
+_TOLD = ("type", "message", "code", "param")
+"""What is passed on of a provider's error. Other members may hold what the model said."""
+
 _KNOWN_TYPES = frozenset({*_TYPES.values(), *_STATUS_TYPES.values()})
 
 
 def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
     """Anthropic's error object; `about` becomes its `governance` member unless it is empty.
 
-    `code` and `param` are ours: the types say less. A provider's own error object is passed on
-    with the fields it came with. `request_id` is the exchange's id, where `about` names it.
+    `code` and `param` are ours: the types say less. A provider's own error is passed on with
+    these four members, and no other. `request_id` is the exchange's id, where `about` names it.
     """
     said: dict[str, Any] = {
         "type": _TYPES.get(error.code, "invalid_request_error"),
@@ -78,7 +81,8 @@ def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
 
 def _theirs(error: UpstreamError, otherwise: str) -> dict[str, Any]:
     """The members of a provider's own error, its type in the words of this API."""
-    theirs = {key: value for key, value in (error.body or {}).items() if value is not None}
+    body = error.body or {}
+    theirs = {name: body[name] for name in _TOLD if body.get(name) is not None}
     if str(theirs.get("type")) not in _KNOWN_TYPES:
         theirs["type"] = _STATUS_TYPES.get(error.status or 0, otherwise)
     return theirs

@@ -12,7 +12,8 @@ from gateway.core.answer import Event, Lane, Run
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
-from gateway.dialects import chat_answer, chat_request
+from gateway.dialects import chat_answer, chat_request, chat_shape, chat_texts, chat_tools
+from gateway.dialects.answer_texts import unspell
 from gateway.dialects.lens import Lens
 
 
@@ -29,16 +30,16 @@ class Chat(Lens):
         return request.get("stream") is True
 
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
-        return list(chat_request.slots(request))
+        return list(chat_texts.slots(request))
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
-        return list(chat_request.opaque(request))
+        return list(chat_texts.opaque(request))
 
     def tools(self, request: dict[str, Any]) -> Sequence[str]:
-        return [chat_request.tool_name(tool) for tool in chat_request.all_tools(request)]
+        return chat_tools.names(request)
 
     def restrict_tools(self, request: dict[str, Any], allowed: Collection[str]) -> None:
-        chat_request.restrict_tools(request, allowed)
+        chat_tools.restrict(request, allowed)
 
     def modalities(self, request: dict[str, Any]) -> Sequence[str]:
         return request.get("modalities") or ["text"]
@@ -68,7 +69,7 @@ class Chat(Lens):
 
     # The answer
     def well_formed(self, answer: dict[str, Any]) -> bool:
-        return chat_answer.well_formed(answer)
+        return chat_shape.well_formed(answer)
 
     def complete(self, request: Mapping[str, Any], ended: Collection[int], last: Event) -> bool:
         wanted = request.get("n")
@@ -78,18 +79,13 @@ class Chat(Lens):
         return chat_answer.runs(event)
 
     def ended(self, event: Event) -> Collection[int]:
-        return [
-            choice["index"] for choice in chat_answer.choices(event) if choice.get("finish_reason")
-        ]
+        return chat_answer.ended(event)
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         return chat_answer.say(lane, text, like)
 
     def unspell(self, event: Event) -> bool:
-        spelled = [choice for choice in chat_answer.choices(event) if choice.get("logprobs")]
-        for choice in spelled:
-            choice["logprobs"] = None
-        return bool(spelled)
+        return unspell(event.data)
 
     def unend(self, event: Event) -> None:
         for choice in chat_answer.choices(event):
@@ -103,7 +99,7 @@ class Chat(Lens):
     def usage(self, event: Event) -> Usage | None:
         match event.data.get("usage"):
             case {"prompt_tokens": int() as read, "completion_tokens": int() as said}:
-                return Usage(max(read, 0), max(said, 0), exact=True)
+                return Usage(max(read, 0), max(said, 0), exact=_final(event))
             case _:
                 return None
 
@@ -135,3 +131,9 @@ def _called(answer: dict[str, Any]) -> Iterator[str]:
             yield (call.get("function") or call.get("custom") or {}).get("name") or ""
         if call := message.get("function_call"):
             yield call.get("name") or ""
+
+
+def _final(event: Event) -> bool:
+    """Whether a count is the last: some providers tell a running one with every chunk."""
+    choices = event.data.get("choices") or ()
+    return event.whole or all(choice.get("finish_reason") for choice in choices)

@@ -6,24 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.dialects.answer_texts import APART, with_loose, without_repeated
+from gateway.dialects.chat_shape import CALL_TEXTS
 
 TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+_DETAILS = ("text", "summary")
 _LIST_LOGPROBS = ("content", "refusal")
 _HEAD = ("id", "created", "model", "system_fingerprint", "service_tier")
 """Members that every chunk of an answer repeats."""
 _ENVELOPE = frozenset({*_HEAD, "object", "choices", "usage"})
 _CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_CALL = frozenset({"index", "id", "type", "function", "custom"})
 """Members that are no loss when a chunk has nothing left to say."""
-
-
-def well_formed(answer: dict[str, Any]) -> bool:
-    """Whether `choices` are objects whose indices are numbers, or not there at all."""
-    listed = answer.get("choices")
-    return listed is None or (
-        isinstance(listed, list)
-        and all(isinstance(choice, dict) for choice in listed)
-        and all(isinstance(choice.get("index", 0), int) for choice in listed)
-    )
 
 
 def choices(event: Event) -> list[dict[str, Any]]:
@@ -34,13 +28,32 @@ def choices(event: Event) -> list[dict[str, Any]]:
     return listed
 
 
-def runs(event: Event) -> Iterator[Run]:
-    """Every text of an event: content, refusal, reasoning, transcript, tool arguments."""
+def runs(event: Event) -> list[Run]:
+    """Every text of an event: what is streamed, then what stands whole in it."""
+    if not event.whole:
+        without_repeated(event)
+    return with_loose(event, list(_streamed(event)))
+
+
+def ended(event: Event) -> list[int]:
+    """The choices that end with an event; and what stands whole in it."""
+    groups = [choice["index"] for choice in choices(event) if choice.get("finish_reason")]
+    apart = any(run.lane.group == APART for run in runs(event))
+    return [*groups, APART] if apart else groups
+
+
+def _streamed(event: Event) -> Iterator[Run]:
+    """Content, refusal, reasoning, transcript, tool arguments."""
     for choice in choices(event):
-        said = choice.get("message" if event.whole else "delta")
+        said = choice.get("message") if event.whole else _said(choice)
         if isinstance(said, dict):
             yield from _runs_of(choice["index"], said)
             yield from _call_runs(choice["index"], said, None if event.whole else said)
+
+
+def _said(piece: dict[str, Any]) -> Any:
+    """What a choice of a stream says: its delta, or a message where it has none."""
+    return piece.get("message") if piece.get("delta") is None else piece["delta"]
 
 
 def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
@@ -51,6 +64,9 @@ def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
         elif isinstance(value, list):
             for part in _text_parts(value):
                 yield Run(Lane(group, name), part, "text")
+    details = said.get("reasoning_details")
+    for place, detail in enumerate(details if isinstance(details, list) else ()):
+        yield from _detail_runs(group, place, detail)
     audio = said.get("audio")
     if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
         yield Run(Lane(group, "transcript"), audio, "transcript")
@@ -59,10 +75,20 @@ def _runs_of(group: int, said: dict[str, Any]) -> Iterator[Run]:
         yield Run(Lane(group, "function_call/arguments", json=True), legacy, "arguments")
 
 
+def _detail_runs(group: int, place: int, detail: Any) -> Iterator[Run]:
+    """Reasoning as OpenRouter cuts it: each piece says which entry it goes on with."""
+    if isinstance(detail, dict):
+        index = detail.get("index")
+        index = index if type(index) is int else place
+        for key in _DETAILS:
+            if isinstance(detail.get(key), str):
+                yield Run(Lane(group, f"reasoning_details/{index}/{key}"), detail, key)
+
+
 def _call_runs(group: int, said: dict[str, Any], owner: dict[str, Any] | None) -> Iterator[Run]:
     """The arguments of tool calls; `owner` is the delta that they may be taken out of."""
     for place, call in enumerate(list(said.get("tool_calls") or ())):
-        for form, key in _CALL_TEXTS:
+        for form, key in CALL_TEXTS:
             holder = call.get(form)
             if isinstance(holder, dict):
                 holder.setdefault(key, "")  # some leave it out of a call's first piece
@@ -83,7 +109,10 @@ def _text_parts(parts: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 def say(lane: Lane, text: str, like: Event | None) -> Event:
-    """A chunk that says `text` on `lane`, with the ids of `like`."""
+    """A chunk that says `text` on `lane`, with the ids of `like`.
+
+    Text that stands whole in its event is never said apart from it.
+    """
     kept = {} if like is None else like.data
     head = {key: kept[key] for key in _HEAD if key in kept}
     delta: dict[str, Any]
@@ -92,12 +121,16 @@ def say(lane: Lane, text: str, like: Event | None) -> Event:
             delta = {"tool_calls": [{"index": int(index), form: {member: text}}]}
         case ["function_call", member]:
             delta = {"function_call": {member: text}}
+        case ["reasoning_details", index, member]:
+            detail = {"type": f"reasoning.{member}", "index": int(index), member: text}
+            delta = {"reasoning_details": [detail]}
         case ["transcript"]:
             delta = {"audio": {"transcript": text}}
         case _:
             delta = {lane.name: text}
     choice = {"index": lane.group, "delta": delta, "finish_reason": None}
-    return Event(head | {"object": "chat.completion.chunk", "choices": [choice]})
+    said = [] if lane.group == APART else [choice]
+    return Event(head | {"object": "chat.completion.chunk", "choices": said})
 
 
 def says_nothing(event: Event) -> bool:
@@ -123,13 +156,14 @@ def _silent(choice: dict[str, Any]) -> bool:
     ):
         return False
     return not any(
-        call.get("id") or (call.get("function") or call.get("custom") or {}).get("name")
-        or any((call.get(form) or {}).get(text) for form, text in _CALL_TEXTS)
+        _more(call, _CALL) or call.get("id")
+        or (call.get("function") or call.get("custom") or {}).get("name")
+        or any((call.get(form) or {}).get(text) for form, text in CALL_TEXTS)
         for call in delta.get("tool_calls") or ()
     )  # fmt: skip
 
 
-_CALL_TEXTS = (("function", "arguments"), ("custom", "input"))
+_PIECES = frozenset({"arguments", "input", "transcript", "data"})
 
 
 def fold(events: Sequence[Event]) -> dict[str, Any]:
@@ -148,9 +182,11 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
 
 
 def _fold_choice(choice: dict[str, Any], piece: dict[str, Any]) -> None:
+    said = _said(piece)
     for key, value in piece.items():
-        if key == "delta":
-            _fold_message(choice["message"], value or {})
+        if key in ("delta", "message"):
+            if value is not None and value is said:
+                _fold_message(choice["message"], value)
         elif key == "logprobs":
             choice[key] = _fold_logprobs(choice.get(key), value)
         elif value is not None or key not in choice:
@@ -165,10 +201,16 @@ def _fold_message(message: dict[str, Any], delta: dict[str, Any]) -> None:
                 _fold_call(calls, piece, piece.get("index", place))
         elif isinstance(value, dict) and isinstance(message.get(key), dict):
             _fold_member(message[key], value)
-        elif key in TEXTS and isinstance(value, str) and isinstance(message.get(key), str):
-            message[key] += value
+        elif _follows(key in TEXTS, message.get(key), value):
+            message[key] = message[key] + value
         elif value is not None or key not in message:
             message[key] = value
+
+
+def _follows(in_pieces: bool, before: Any, value: Any) -> bool:
+    """Whether a value goes on from the one before: text that comes in pieces, or a list."""
+    kind = str if in_pieces and isinstance(value, str) else list
+    return isinstance(value, kind) and isinstance(before, kind)
 
 
 def _fold_call(calls: list[dict[str, Any]], piece: dict[str, Any], index: int) -> None:
@@ -181,8 +223,8 @@ def _fold_member(whole: dict[str, Any], piece: dict[str, Any]) -> None:
     for key, value in piece.items():
         if isinstance(value, dict) and isinstance(whole.get(key), dict):
             _fold_member(whole[key], value)
-        elif key in ("arguments", "input", "transcript", "data") and key in whole:
-            whole[key] += value
+        elif _follows(key in _PIECES, whole.get(key), value):
+            whole[key] = whole[key] + value
         elif isinstance(value, dict):
             whole[key] = dict(value)
         elif value is not None:

@@ -12,7 +12,8 @@ from gateway.core.answer import Event, Lane, Run
 from gateway.core.errors import Malformed
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
-from gateway.dialects import chat_answer, fields
+from gateway.dialects import chat_answer, chat_shape, fields
+from gateway.dialects.answer_texts import APART, unspell, with_loose, without_repeated
 from gateway.dialects.lens import Lens
 
 MOST_CHOICES = 128
@@ -35,11 +36,9 @@ _HIDDEN = ("prompt_embeds", "prompt_token_ids")
 """Members by which some servers take a prompt that is no text."""
 
 _TEXTS = ("text", "reasoning_content", "reasoning")
-_SPELLED = ("logprobs", "prompt_logprobs", "token_ids", "prompt_token_ids")
-"""Members of a choice that spell its text out."""
 _HEAD = ("id", "created", "model", "system_fingerprint")
 _ENVELOPE = frozenset({*_HEAD, "object", "choices", "usage"})
-_CHOICE = frozenset({"index", "finish_reason", *_TEXTS, *_SPELLED})
+_CHOICE = frozenset({"index", "finish_reason", *_TEXTS})
 
 
 class Completions(Lens):
@@ -51,6 +50,7 @@ class Completions(Lens):
     # The request
     def check(self, body: object) -> dict[str, Any]:
         request = fields.checked(body, _TYPES)
+        fields.one_model(request)
         if request.get("prompt") is not None:
             fields.texts(request["prompt"], "prompt")
         for name in _HIDDEN:
@@ -87,7 +87,7 @@ class Completions(Lens):
 
     # The answer
     def well_formed(self, answer: dict[str, Any]) -> bool:
-        return chat_answer.well_formed(answer) and all(
+        return chat_shape.indexed(answer.get("choices")) and all(
             isinstance(choice.get(name), str | None)
             for choice in answer.get("choices") or ()
             for name in _TEXTS
@@ -96,32 +96,25 @@ class Completions(Lens):
     def complete(self, request: Mapping[str, Any], ended: Collection[int], last: Event) -> bool:
         return set(range(_prompts(request) * (request.get("n") or 1))).issubset(ended)
 
-    def runs(self, event: Event) -> Iterator[Run]:
-        for choice in chat_answer.choices(event):
-            for name in _TEXTS:
-                if isinstance(choice.get(name), str):
-                    yield Run(Lane(choice["index"], name), choice, name)
+    def runs(self, event: Event) -> Sequence[Run]:
+        if not event.whole:
+            without_repeated(event)
+        return with_loose(event, list(_streamed(event)))
 
     def ended(self, event: Event) -> Collection[int]:
-        return [c["index"] for c in chat_answer.choices(event) if c.get("finish_reason")]
+        groups = [c["index"] for c in chat_answer.choices(event) if c.get("finish_reason")]
+        apart = any(run.lane.group == APART for run in self.runs(event))
+        return [*groups, APART] if apart else groups
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         kept = {} if like is None else like.data
         choice = {"index": lane.group, "text": "", "logprobs": None, "finish_reason": None}
         head = {name: kept[name] for name in _HEAD if name in kept}
-        said = {"object": "text_completion", "choices": [choice | {lane.name: text}]}
-        return Event(head | said)
+        said = [] if lane.group == APART else [choice | {lane.name: text}]
+        return Event(head | {"object": "text_completion", "choices": said})
 
     def unspell(self, event: Event) -> bool:
-        spelled = [
-            (choice, name)
-            for choice in chat_answer.choices(event)
-            for name in _SPELLED
-            if choice.get(name)
-        ]
-        for choice, name in spelled:
-            choice[name] = None
-        return bool(spelled)
+        return unspell(event.data)
 
     def unend(self, event: Event) -> None:
         for choice in chat_answer.choices(event):
@@ -135,7 +128,7 @@ class Completions(Lens):
     def usage(self, event: Event) -> Usage | None:
         match event.data.get("usage"):
             case {"prompt_tokens": int() as read, "completion_tokens": int() as said}:
-                return Usage(max(read, 0), max(said, 0), exact=True)
+                return Usage(max(read, 0), max(said, 0), exact=_final(event))
             case _:
                 return None
 
@@ -175,6 +168,13 @@ class Completions(Lens):
         return events
 
 
+def _streamed(event: Event) -> Iterator[Run]:
+    for choice in chat_answer.choices(event):
+        for name in _TEXTS:
+            if isinstance(choice.get(name), str):
+                yield Run(Lane(choice["index"], name), choice, name)
+
+
 def _prompts(request: Mapping[str, Any]) -> int:
     prompt = request.get("prompt")
     return len(prompt) if isinstance(prompt, list) else 1
@@ -190,7 +190,7 @@ def _says_nothing(data: Mapping[str, Any]) -> bool:
     return not any(
         _more(choice, _CHOICE)
         or choice.get("finish_reason")
-        or any(choice.get(name) for name in (*_TEXTS, *_SPELLED))
+        or any(choice.get(name) for name in _TEXTS)
         for choice in data["choices"]
     )
 
@@ -214,3 +214,9 @@ def _joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
     """Two pieces of `logprobs`: lists by token, which follow each other."""
     lists: Iterable[str] = [name for name in more if isinstance(more[name], list)]
     return {**before, **more} | {name: [*(before.get(name) or ()), *more[name]] for name in lists}
+
+
+def _final(event: Event) -> bool:
+    """Whether a count is the last: some providers tell a running one with every chunk."""
+    choices = event.data.get("choices") or ()
+    return event.whole or all(choice.get("finish_reason") for choice in choices)

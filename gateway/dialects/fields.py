@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -13,6 +14,10 @@ MOST_TEXTS = 2_048
 
 Types: TypeAlias = Mapping[str, tuple[type, ...]]
 """The types that a member may have, by its name. Each may also be null."""
+
+_TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/#$-]{1,256}", re.ASCII)
+_OTHER_MODELS = ("models", "fallbacks", "route")
+"""Members by which OpenRouter and LiteLLM are told what to call in the model's place."""
 
 _JSON_NAMES: Mapping[type, str] = {
     bool: "a boolean",
@@ -40,6 +45,19 @@ def checked(body: object, types: Types) -> dict[str, Any]:
         if name in types and value is not None:
             typed(value, types[name], name)
     return body
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` looks like one name or id: a single word, with a letter in it."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def one_model(request: Mapping[str, Any]) -> None:
+    """Raises `Malformed` for a request that names models beside `model`."""
+    for name in _OTHER_MODELS:
+        if request.get(name) is not None:
+            message = f"'{name}' names a model that the policy was not asked about."
+            raise Malformed(message, param=name)
 
 
 def typed(value: object, types: tuple[type, ...], where: str) -> None:

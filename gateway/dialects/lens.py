@@ -5,6 +5,7 @@ A dialect overrides what it has. What is left says that there is none of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ class Lens:
 
     asks: str = "messages"
     accepts: Collection[str] = frozenset({"application/json"})
-    forwards: Collection[str] = frozenset()
+    forwards: Mapping[str, re.Pattern[str]] = {}
 
     # The request
     def parse(self, body: bytes, content_type: str) -> object:
@@ -36,6 +37,9 @@ class Lens:
         return "application/json", orjson.dumps(request)
 
     def streams(self, request: dict[str, Any]) -> bool:
+        return False
+
+    def continues(self, request: dict[str, Any]) -> bool:
         return False
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:

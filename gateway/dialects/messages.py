@@ -5,6 +5,7 @@ Source: Anthropic's API reference, "Messages", "Streaming Messages" and "Errors"
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.core.passages import Slot
 from gateway.dialects import anthropic_shape, messages_answer, messages_check, messages_request
 from gateway.dialects.lens import Lens
 
+_BETA = r"[a-z0-9][a-z0-9.-]{0,63}"
 _CALLS = ("tool_use", "server_tool_use", "mcp_tool_use")
 
 
@@ -23,7 +25,10 @@ class Messages(Lens):
     """The lens of messages. It keeps no state."""
 
     action = "messages.create"
-    forwards: Collection[str] = frozenset({"anthropic-version", "anthropic-beta"})
+    forwards: Mapping[str, re.Pattern[str]] = {
+        "anthropic-version": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+        "anthropic-beta": re.compile(rf"{_BETA}(?:[ \t]*,[ \t]*{_BETA}){{0,15}}"),
+    }
 
     # The request
     def check(self, body: object) -> dict[str, Any]:
@@ -34,6 +39,9 @@ class Messages(Lens):
 
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
         return list(messages_request.slots(request))
+
+    def continues(self, request: dict[str, Any]) -> bool:
+        return any(request.get(name) is not None for name in ("thread", "container"))
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         return list(messages_request.opaque(request))

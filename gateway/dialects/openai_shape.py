@@ -28,13 +28,16 @@ _TYPES = {
     Code.INTERNAL_ERROR: "server_error",
 }
 
+_TOLD = ("message", "type", "param", "code")
+"""What is passed on of a provider's error. Other members may hold what the model said."""
+
 DONE = b"data: [DONE]\n\n"
 
 
 def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
     """OpenAI's error object; `about` becomes its `governance` member unless it is empty.
 
-    A provider's own error object is passed on with the fields it came with.
+    A provider's own error is passed on with these four members, and no other.
     """
     body: dict[str, Any] = {
         "message": error.message,
@@ -43,7 +46,7 @@ def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
         "code": str(error.code),
     }
     if isinstance(error, UpstreamError) and error.body is not None:
-        body |= error.body
+        body |= {name: error.body[name] for name in _TOLD if name in error.body}
         code = body["code"]
         body["code"] = code if code is None or isinstance(code, str) else str(code)
     if about:

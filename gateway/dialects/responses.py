@@ -40,6 +40,9 @@ class Responses(Lens):
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
         return responses_request.slots(request)
 
+    def continues(self, request: dict[str, Any]) -> bool:
+        return request.get("previous_response_id") is not None
+
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         return responses_request.opaque(request)
 

@@ -8,6 +8,7 @@ Source: OpenAI's API reference, "Responses" (objects `response`, streaming event
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -29,6 +30,8 @@ from gateway.dialects.responses_lanes import (
     part_of,
     place,
     repeated,
+    said_at,
+    step,
     unspoken,
 )
 from gateway.dialects.responses_shape import INDICES, TERMINAL
@@ -40,6 +43,7 @@ _REPEATED = frozenset(
 """Members of a response that repeat its request."""
 _WHOLE = ("text", "refusal", "arguments", "input", "code", "command", "transcript", "diff")
 """What a `*.done` event calls the whole of the text that its deltas said."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _DELTA = frozenset({"type", "delta", "item_id", "sequence_number", "obfuscation", "logprobs",
                     *INDICES})  # fmt: skip
 """Members of a delta that are no loss when it has nothing left to say."""
@@ -53,7 +57,7 @@ def runs(event: Event) -> Iterator[Run]:
         return
     kind, index = _kind(event), _output_index(data)
     family = kind.removeprefix("response.").removesuffix(".delta")
-    if kind.endswith(".delta") and family != "audio":
+    if kind.endswith(".delta") and not (family == "audio" and _is_sound(data.get("delta"))):
         yield from _delta_runs(data, family, index)
     elif kind == "response.output_item.added":
         item = data.get("item") or {}
@@ -123,7 +127,7 @@ def say(said: Lane, text: str, like: Event | None) -> Event:
         "type": f"response.{family}.delta",
         "item_id": _item_id(like, index),
         "output_index": index,
-        "delta": {piece: text} if piece else text,
+        "delta": said_at(piece, text),
     }
     if family in PART_INDEX or part:
         data[PART_INDEX.get(family, "content_index")] = part
@@ -151,8 +155,7 @@ def says_nothing(event: Event) -> bool:
         value is not None for key, value in data.items() if key not in _DELTA
     ):
         return False
-    delta = data.get("delta")
-    return not any(delta.values()) if isinstance(delta, dict) else delta == ""
+    return data.get("delta") is not None and _is_empty(data["delta"])
 
 
 def items(response: dict[str, Any]) -> list[dict[str, Any]]:
@@ -181,12 +184,32 @@ def _is_loose(run: Run) -> bool:
 
 
 def _delta_runs(data: dict[str, Any], family: str, index: int) -> Iterator[Run]:
-    part, delta = part_of(family, data), data.get("delta")
-    if isinstance(delta, str):
-        yield Run(lane(family, index, part), data, "delta")
-    elif isinstance(delta, dict):
-        for piece in [name for name, value in delta.items() if isinstance(value, str)]:
-            yield Run(lane(family, index, part, f"/{piece}"), delta, piece)
+    """Every string of a delta, however deep; by its path, it goes on in the next delta."""
+    part = part_of(family, data)
+    for holder, key, path in _strings(data, "delta", "") if "delta" in data else ():
+        yield Run(lane(family, index, part, path), holder, key)
+
+
+def _strings(holder: Any, key: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """The strings at `holder[key]`: what holds each, its key there, and its path."""
+    value = holder[key]
+    if isinstance(value, str):
+        yield holder, key, path
+    elif isinstance(value, (dict, list)):
+        named = list(value) if isinstance(value, dict) else range(len(value))
+        for position, name in enumerate(named):
+            yield from _strings(value, name, f"{path}/{step(name, position)}")
+
+
+def _is_sound(delta: Any) -> bool:
+    return isinstance(delta, str) and _BASE64.fullmatch(delta) is not None
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether nothing is said: an empty string, or nothing else inside."""
+    if isinstance(value, (dict, list)):
+        return all(map(_is_empty, value.values() if isinstance(value, dict) else value))
+    return value is None or value == ""
 
 
 def _response_runs(response: dict[str, Any]) -> Iterator[Run]:

@@ -54,6 +54,7 @@ _STRUCTURE = frozenset(
 )
 _UNSPOKEN = frozenset({"encrypted_content", "partial_image_b64", "logprobs", "obfuscation"})
 _URLS = frozenset({"url", "image_url", "file_url"})
+_NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 _TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/-]{1,256}", re.ASCII)
 
 
@@ -64,7 +65,7 @@ def lane(family: str, output_index: int, part: int = 0, piece: str = "") -> Lane
     """
     kind = _FAMILIES.index(family) if family in _FAMILIES else _UNKNOWN
     name = "content" if family == OUTPUT_TEXT else family
-    return Lane(_group(output_index, kind, part), name + piece, json=family in _JSON)
+    return Lane(_group(output_index, kind, part), name + piece, json=family in _JSON and not piece)
 
 
 def loose(output_index: int, number: int, *, json: bool = False) -> Lane:
@@ -81,6 +82,20 @@ def family_of(name: str) -> tuple[str, str]:
     """The family of a lane's name, and which piece of a part it is, where it has pieces."""
     family, _, piece = name.partition("/")
     return OUTPUT_TEXT if family == "content" else family, piece
+
+
+def step(name: str | int, position: int) -> str:
+    """One step of a piece's path: a plain name or an index, else where the name stands, since
+    a lane's name is no place for anybody's text."""
+    return str(name) if isinstance(name, int) or _NAME.fullmatch(name) else f"#{position}"
+
+
+def said_at(path: str, text: str) -> Any:
+    """The `delta` that says `text` at a path: the text itself where that is empty."""
+    said: Any = text
+    for name in reversed(path.split("/") if path else ()):
+        said = [*[None] * int(name), said] if name.isdigit() else {name: said}
+    return said
 
 
 def place(group: int) -> tuple[int, int]:

@@ -27,7 +27,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "store": (bool,),
     "max_output_tokens": (int,),
     "previous_response_id": (str,),
-    "conversation": (str, dict),
     "tools": (list,),
     "tool_choice": (str, dict),
     "text": (dict,),
@@ -54,11 +53,11 @@ _NEEDED = {
 }
 """By an item's type: the member that holds its text, and what that may be."""
 
-_STORED = ("previous_response_id", "conversation", "prompt")
+_STORED = ("previous_response_id", "prompt")
 """Members that bring in what the provider keeps."""
 _CHOICES = frozenset(
     {"input", "tools", "tool_choice", "text", "prompt", "reasoning", "include", "truncation"}
-    | {"service_tier", "conversation", "previous_response_id", "stream_options"}
+    | {"service_tier", "previous_response_id", "stream_options"}
 )
 """Members that hold names and ids. In any other, all strings are text."""
 _ASSISTANT = frozenset({"message", "reasoning", "program", "image_generation_call"})
@@ -71,7 +70,9 @@ _JSON_NAMES = {bool: "a boolean", int: "an integer", str: "a string"} | {
 def check(body: object) -> dict[str, Any]:
     """`body`, when it is a request for a response. Raises `Malformed`, naming the field.
 
-    Checks what governance reads; everything else is for the provider to judge.
+    Checks what governance reads; everything else is for the provider to judge. Also refuses
+    what would go round governance: other models than the one that was decided about, and
+    conversations and items of the provider's account, which another app may have made.
     """
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object.")
@@ -80,6 +81,8 @@ def check(body: object) -> dict[str, Any]:
         raise Malformed("'model' must be a non-empty string.", param="model")
     if len(model) > LONGEST_MODEL:
         raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
+    if body.get("conversation") is not None:
+        raise _not_governed("conversation")
     for name, value in body.items():
         if name in _TYPES:
             _typed(value, _TYPES[name], name)
@@ -105,8 +108,8 @@ def slots(request: dict[str, Any]) -> list[Slot]:
 
 
 def opaque(request: dict[str, Any]) -> list[Finding]:
-    """A finding for each part that cannot be read here, and for each reference to what the
-    provider has stored."""
+    """A finding for each part that cannot be read here, and for each member that brings in
+    what is stored."""
     unread = [found for found in _found(request) if isinstance(found, Unread)]
     unread += [Unread("stored", f"/{name}") for name in _STORED if request.get(name)]
     return [Finding("opaque", label, where, 0, 0, 1.0) for label, where in unread]
@@ -126,8 +129,6 @@ def _found(request: dict[str, Any]) -> Iterator[Slot | Unread]:
         where = f"/{name}" if name in _TYPES else f"/#{position}"
         if name == "input" and isinstance(request[name], list):
             for index, item in enumerate(request[name]):
-                if _refers(item):
-                    yield Unread("stored", f"/input/{index}")
                 yield from texts(request[name], index, f"/input/{index}", _role(item))
         else:
             role = {"input": "user", "instructions": "system"}.get(name, name)
@@ -154,6 +155,8 @@ def _check_items(items: list[Any]) -> None:
     for index, item in enumerate(_few(items, MOST_ITEMS, "input")):
         where = f"input[{index}]"
         _typed(item, (dict,), where, needed=True)
+        if _refers(item):
+            raise _not_governed(where)
         for name, types in _ITEM_TYPES.items():
             _typed(item.get(name), types, f"{where}.{name}")
         if item.get("role") is not None and not _ROLE.fullmatch(item["role"]):
@@ -186,10 +189,23 @@ def _check_tool(tool: object, where: str) -> None:
     if isinstance(tool, dict):
         for name in ("type", "name", "server_label"):
             _typed(tool.get(name), (str,), f"{where}.{name}")
+        if tool.get("model") is not None:
+            raise Malformed(
+                f"'{where}.model' names a model that the policy was not asked about.",
+                param=f"{where}.model",
+            )
         if tool.get("type") == "namespace":
             _typed(tool.get("tools"), (list,), f"{where}.tools")
             for index, inner in enumerate(tool.get("tools") or ()):
                 _check_tool(inner, f"{where}.tools[{index}]")
+
+
+def _not_governed(where: str) -> Malformed:
+    return Malformed(
+        f"'{where}' refers to what the provider keeps: conversations are not governed here. "
+        "Send the items themselves.",
+        param=where,
+    )
 
 
 def _few(listed: Any, most: int, where: str) -> list[Any]:

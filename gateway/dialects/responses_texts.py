@@ -4,7 +4,8 @@ Every string is text, also in members that are not known here, but for three kin
 
 - **names and ids**, where they look like one: rewriting them would break the request;
 - **credentials** (`authorization` and `headers` of an MCP server, `domain_secrets` of a
-  container): they are handed over as they came, and no inspector sees them;
+  container) of a tool that is offered: they are handed over as they came, and no inspector
+  sees them;
 - **what is no text**: images, audio, files, encrypted reasoning.
 """
 
@@ -38,11 +39,19 @@ _BYTES = {
 """Members that are never text."""
 
 _URLS = frozenset({"url", "image_url", "file_url"})
-_CREDENTIALS = frozenset({"authorization", "headers", "domain_secrets"})
+_CREDENTIALS = {
+    "mcp": re.compile(r"(?:/input/\d+)?(?:/tools/\d+)+"),
+    "allowlist": re.compile(
+        r"(?:/input/\d+)?(?:/tools/\d+)+/(?:container|environment)/network_policy"
+    ),
+}
+"""By an object's type: where it may hold credentials."""
+_SECRET = frozenset({"authorization", "headers", "domain_secrets"})
+_OFFERING = frozenset({"additional_tools", "tool_search_output", "namespace"})
+"""Types whose `tools` are offered to the model; below others, it is a word like any."""
 _NAMES = frozenset(
     {"type", "id", "status", "role", "name", "namespace", "server_label", "detail", "phase"}
     | {"execution", "fingerprint", "effort", "verbosity", "truncation", "service_tier", "$ref"}
-    | {"conversation"}
 )
 PLAIN = frozenset({"variables", "arguments", "attributes", "env"})
 """Members that hold whatever somebody wrote: nothing in them is a name or an id."""
@@ -53,12 +62,13 @@ _LISTED = frozenset(
 """Lists of names and ids."""
 _TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/#$-]{1,256}", re.ASCII)
 _SCHEMAS = frozenset({"parameters", "output_schema", "input_schema", "schema"})
-_SCHEMA_WORDS = frozenset({"type", "$ref", "format", "pattern", "required"})
-"""Members of a JSON schema whose strings are structure: rewriting them would break it."""
+_SCHEMA_WORDS = frozenset({"type", "$ref", "format", "required"})
+"""Members of a JSON schema whose names are structure: rewriting them would break it."""
 _KNOWN = frozenset(
     {"content", "text", "refusal", "arguments", "input", "output", "summary", "code", "tools"}
     | {"description", "parameters", "schema", "format", "variables", "queries", "results", "action"}
     | {"operation", "diff", "commands", "stdout", "stderr", "filename", "server_url", "logs"}
+    | {"container", "environment", "network_policy"}
 )
 """Members that a place names; others are numbered, since their names are the caller's text."""
 
@@ -90,27 +100,30 @@ def _object(held: dict[str, Any], where: str, role: str, plain: bool) -> Iterato
     kind = str(held.get("type"))
     if kind in _PARTS:
         yield Unread(_PARTS[kind], where)
-    entrusted = kind in ("mcp", "allowlist") and "/tools/" in where
+    entrusted = kind in _CREDENTIALS and _CREDENTIALS[kind].fullmatch(where) is not None
     for position, name in enumerate(list(held)):
-        if not (entrusted and name in _CREDENTIALS):
-            inside = f"{where}/{name}" if name in _KNOWN else f"{where}/#{position}"
+        if not (entrusted and name in _SECRET):
+            told = name in _KNOWN and (name != "tools" or kind in _OFFERING)
+            inside = f"{where}/{name}" if told else f"{where}/#{position}"
             yield from texts(held, name, inside, role, plain=plain)
 
 
-def _schema(holder: Any, key: Any, where: str, role: str) -> Iterator[Slot | Unread]:
-    """As `texts`, in a JSON schema. A property may have the name of a schema word; then it
-    holds a schema itself."""
+def _schema(
+    holder: Any, key: Any, where: str, role: str, *, word: bool = False
+) -> Iterator[Slot | Unread]:
+    """As `texts`, in a JSON schema; `word` is what stands below a schema word, alone or in a
+    list. A property may have the name of a schema word; then it holds a schema itself."""
     value = holder[key]
     if isinstance(value, str):
-        if key not in _SCHEMA_WORDS or not (key == "pattern" or _TOKEN.fullmatch(value)):
+        if not (word and _TOKEN.fullmatch(value)):
             yield Slot(holder, key, where, role)
     elif isinstance(value, list):
-        if key not in _SCHEMA_WORDS:
-            for index in range(len(value)):
-                yield from _schema(value, index, f"{where}/{index}", role)
+        for index in range(len(value)):
+            yield from _schema(value, index, f"{where}/{index}", role, word=word)
     elif isinstance(value, dict):
         for position, name in enumerate(list(value)):
-            yield from _schema(value, name, f"{where}/#{position}", role)
+            named = name in _SCHEMA_WORDS
+            yield from _schema(value, name, f"{where}/#{position}", role, word=named)
 
 
 def _string(holder: Any, key: Any, where: str, role: str, plain: bool) -> Iterator[Slot | Unread]:

@@ -16,6 +16,8 @@ from gateway.core.answer import Event, Lane, Run
 DELTA, SEGMENT, DONE = (f"transcript.text.{kind}" for kind in ("delta", "segment", "done"))
 
 _TEXT = Lane(0, "text")
+SEGMENTS = Lane(0, "segments")
+"""The segments of a stream, read as one text."""
 _REPEATED = ("segments", "words")
 """Members of a whole transcript that say its text again, in pieces."""
 _DELTA_MEMBERS = frozenset({"type", "delta", "segment_id"})
@@ -73,6 +75,32 @@ class WholeText(Run):
             self._aside |= {n: self.holder.pop(n) for n in _REPEATED if n in self.holder}
 
 
+class SegmentText(Run):
+    """The text of a segment in a stream.
+
+    Segments are read as words that follow each other, whether or not the provider puts a space
+    between. A rule that looks ahead holds text back, so that the words of one segment may
+    leave with the next; that one then names no speaker, as they are not all its own.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, holder: dict[str, Any]) -> None:
+        super().__init__(SEGMENTS, holder, "text")
+
+    @property
+    def text(self) -> str:
+        said: str = self.holder["text"]
+        return f" {said}" if said and not said[0].isspace() else said
+
+    def put(self, text: str) -> None:
+        said = self.holder["text"]
+        apart = said and not said[0].isspace()
+        self.holder["text"] = text.removeprefix(" ") if apart else text
+        if self.holder["text"] != said and isinstance(self.holder.get("speaker"), str):
+            self.holder["speaker"] = ""
+
+
 class Cues(Run):
     """The text of subtitles (SubRip, WebVTT) without their numbers and times.
 
@@ -116,7 +144,12 @@ def runs(event: Event) -> list[Run]:
     """Every text of an event that is not a repetition of the stream's."""
     data = event.data
     if not event.whole:
-        return [Run(_TEXT, data, "delta")] if isinstance(data.get("delta"), str) else []
+        said: list[Run] = []
+        if isinstance(data.get("delta"), str):
+            said.append(Run(_TEXT, data, "delta"))
+        if data.get("type") != DONE and isinstance(data.get("text"), str):
+            said.append(SegmentText(data))
+        return said
     if not isinstance(data.get("text"), str):
         return _pieces(data)
     if event.media is not None:
@@ -135,13 +168,15 @@ def _pieces(data: Mapping[str, Any]) -> list[Run]:
 
 
 def _segment(segment: dict[str, Any], name: str) -> list[Run]:
-    """What was said, and the name of who said it, which may be one that the caller gave."""
-    lanes = {"text": name, "speaker": f"{name}/speaker"}
-    return [
-        Run(Lane(0, lane), segment, key)
-        for key, lane in lanes.items()
-        if isinstance(segment.get(key), str)
-    ]
+    """What was said, and the name of who said it."""
+    said = [Run(Lane(0, name), segment, "text")] if isinstance(segment.get("text"), str) else []
+    return [*said, *_speaker(segment, name)]
+
+
+def _speaker(segment: dict[str, Any], name: str) -> list[Run]:
+    """The name of who said a segment, which may be one that the caller gave."""
+    told = isinstance(segment.get("speaker"), str)
+    return [Run(Lane(0, f"{name}/speaker"), segment, "speaker")] if told else []
 
 
 def _words(holder: Mapping[str, Any], name: str) -> list[Run]:
@@ -153,13 +188,22 @@ def _words(holder: Mapping[str, Any], name: str) -> list[Run]:
 
 
 def echoes(event: Event) -> Iterator[Run]:
-    """What an event of a stream says again: all of the text at its end, else a segment."""
+    """What an event of a stream says again, or by itself: all of the text at its end, in
+    pieces too; who says a segment."""
     data = event.data
     if data.get("type") != DONE:
         place = "/".join(str(data.get(name)) for name in ("id", "start", "end"))
-        yield from _segment(data, f"segments/{place}")
+        yield from _speaker(data, f"segments/{place}")
     elif isinstance(data.get("text"), str):
-        yield Run(_TEXT, data, "text")
+        yield WholeText(data)
+    yield from _pieces(data)  # those that are left
+
+
+def say(lane: Lane, text: str) -> Event:
+    """An event that says `text`; a segment of its own says nothing of who spoke, or when."""
+    if lane == SEGMENTS:
+        return Event({"type": SEGMENT, "text": text, "speaker": ""})
+    return Event({"type": DELTA, "delta": text})
 
 
 def unspell(data: dict[str, Any]) -> bool:

@@ -89,7 +89,7 @@ class Transcriptions(MediaLens):
         return (0,) if event.data.get("type") == transcript.DONE else ()
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
-        return Event({"type": transcript.DELTA, "delta": text})
+        return transcript.say(lane, text)
 
     def unspell(self, event: Event) -> bool:
         return transcript.unspell(event.data)

@@ -8,25 +8,30 @@ Source: OpenAI's API reference, "Batch".
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
+import structlog
 
 from gateway.core.errors import Code, Denied, GatewayError, Malformed
+from gateway.core.exchange import Call
 from gateway.core.ids import new_id
 from gateway.core.ports import Kept, Shelf
 from gateway.core.principal import Principal
 from gateway.governance.batch_input import Fault, Line, read_lines
 from gateway.governance.files import FILE, file_document
-from gateway.governance.unattended import Bell, Reply, Run, owner_of
+from gateway.governance.unattended import Bell, Reply, Run, owner_of, persistently
 
 BATCH = "batch"
 WINDOWS = {"24h": timedelta(hours=24)}
 KEPT_FOR = timedelta(days=30)
 """How long a batch and its files can be read after it was made."""
+_log = structlog.get_logger(__name__)
 _CLAIM = 60.0
 """Seconds for which a worker that gives no sign keeps its batch."""
 _SETTLED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -104,11 +109,11 @@ class Batches:
 
 
 class BatchWorker:
-    """Works on one batch at a time, `together` of its lines at once.
+    """Works on one batch at a time. Any number may run, in any number of processes: a batch is
+    claimed, and none of its lines begins without the claim.
 
-    Any number may run, in any number of processes: a batch is claimed. A line that was begun
-    by a process that died is not run again, since its model may have been paid: it ends in the
-    error file, and its exchange as `lost` in the ledger.
+    A line that was begun by a process that died is not run again, since its model may have been
+    paid: it ends in the error file, and its exchange as `lost` in the ledger.
     """
 
     def __init__(
@@ -116,24 +121,31 @@ class BatchWorker:
         shelf: Shelf,
         run: Run,
         *,
+        places: asyncio.Semaphore | None = None,
         together: int = 4,
         pause: float = 5.0,
         bell: Bell | None = None,
     ) -> None:
-        """`pause` is how many seconds pass between two looks for work that nobody rang for."""
+        """`together` lines are under way; `places`, which workers share, bounds those that run.
+
+        `pause` is how many seconds pass between two looks for work that nobody rang for.
+        """
         self._shelf = shelf
         self._run = run
+        self._places = places or asyncio.Semaphore(together)
         self._together = together
         self._pause = pause
         self._bell = bell or Bell()
         self._name = new_id("wrk")
 
     async def serve(self) -> None:
-        """Work until cancelled. What the shelf cannot do now is tried again."""
+        """Work until cancelled. What cannot be done now is tried again."""
         while True:
             worked = False
-            with suppress(GatewayError):
+            try:
                 worked = await self.work()
+            except Exception as error:  # noqa: BLE001 - one batch must not end the worker
+                _log.error("batch_interrupted", error=type(error).__name__)
             if not worked:
                 await self._bell.wait(self._pause)
 
@@ -142,16 +154,29 @@ class BatchWorker:
         batch = await self._shelf.claim(BATCH, self._name, _CLAIM)
         if batch is None:
             return False
+        working = asyncio.ensure_future(self._work(batch))
+        keeper = asyncio.create_task(self._keep(batch, working))
+        try:
+            await asyncio.wait([working])
+        finally:
+            keeper.cancel()
+            if not working.done():
+                working.cancel()
+                await asyncio.wait([working])
+        if not working.cancelled():  # else the claim was lost, and another goes on
+            working.result()
+        return True
+
+    async def _work(self, batch: Kept) -> None:
         content = await self._shelf.content(FILE, batch.document["input_file_id"], batch.owner)
         if content is None:
             await self._fail(batch, [Fault("file_not_found", "The input file was deleted.")])
-            return True
+            return
         lines, faults = await asyncio.to_thread(read_lines, content, batch.document["endpoint"])
         if faults:
             await self._fail(batch, faults)
         else:
             await self._go_through(batch, lines)
-        return True
 
     async def _go_through(self, batch: Kept, lines: Sequence[Line]) -> None:
         begun = await self._shelf.lines(batch)
@@ -160,26 +185,31 @@ class BatchWorker:
                 await self._shelf.end_line(batch, index, orjson.dumps({"error": _LOST}))
         await self._note(batch, "in_progress", _counts(lines))
         ahead = iter([line for line in lines if line.index not in begun])
-        keeper = asyncio.create_task(self._keep(batch))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._together):
-                    group.create_task(self._take(batch, ahead))
-        finally:
-            keeper.cancel()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._together):
+                group.create_task(self._take(batch, ahead))
         await self._finish(batch, lines)
 
     async def _take(self, batch: Kept, ahead: Iterator[Line]) -> None:
         """Run lines until there are none left, or the batch is to stop."""
         for line in ahead:
-            if await self._stopped(batch) is not None:
+            if await persistently(partial(self._stopped, batch)) is not None:
                 return
-            await self._shelf.begin_line(batch, line.index)
-            reply = await self._run(batch.document["endpoint"], line.body, batch.principal)
-            while reply.too_fast is not None and await self._stopped(batch) is None:
-                await asyncio.sleep(reply.too_fast)
-                reply = await self._run(batch.document["endpoint"], line.body, batch.principal)
-            await self._shelf.end_line(batch, line.index, orjson.dumps({"response": _shown(reply)}))
+            begin = partial(self._shelf.begin_line, batch, line.index, self._name)
+            if not await persistently(begin):
+                continue
+            result = orjson.dumps({"response": _shown(await self._reply(batch, line))})
+            await persistently(partial(self._shelf.end_line, batch, line.index, result))
+
+    async def _reply(self, batch: Kept, line: Line) -> Reply:
+        """What became of a line. One that its key's rate does not let in yet waits."""
+        while True:
+            async with self._places:
+                call = Call(principal=batch.principal)
+                reply = await self._run(batch.document["endpoint"], line.body, call)
+            if reply.too_fast is None or await self._stopped(batch) is not None:
+                return reply
+            await asyncio.sleep(reply.too_fast)
 
     async def _stopped(self, batch: Kept) -> str | None:
         """Why no more lines may begin: `cancelling` or `expired`; None while they may."""
@@ -191,7 +221,8 @@ class BatchWorker:
     async def _finish(self, batch: Kept, lines: Sequence[Line]) -> None:
         results = await self._shelf.lines(batch)
         stopped = await self._stopped(batch) if len(results) < len(lines) else None
-        good, bad = _sorted_out(lines, results, _NOT_RUN[stopped] if stopped else _LOST)
+        why = _NOT_RUN[stopped] if stopped else _LOST
+        good, bad = await asyncio.to_thread(_sorted_out, lines, results, why)
         await self._note(batch, "finalizing", {})
         news = {
             "output_file_id": await self._write(batch, good, "output"),
@@ -211,7 +242,7 @@ class BatchWorker:
         kept = Kept(
             document["id"], FILE, batch.owner, document, batch.principal, now, now + KEPT_FOR
         )
-        await self._shelf.put(kept, content)
+        await persistently(partial(self._shelf.put, kept, content))
         return str(document["id"])
 
     async def _fail(self, batch: Kept, faults: Sequence[Fault]) -> None:
@@ -223,23 +254,30 @@ class BatchWorker:
 
         Who cancels it may do so meanwhile; that it is to end stays written.
         """
-        while (standing := await self._standing(batch)) is not None:
+        while (standing := await persistently(partial(self._standing, batch))) is not None:
             document = {**standing.document, **news}
             if status in _SETTLED or document["status"] != "cancelling":
                 document |= {"status": status, f"{status}_at": _stamp(datetime.now(UTC))}
             working = document["status"] not in _SETTLED
-            if await self._shelf.change(standing, document, working=working) is not None:
+            change = partial(self._shelf.change, standing, document, working=working)
+            if await persistently(change) is not None:
                 return
 
     async def _standing(self, batch: Kept) -> Kept | None:
         return await self._shelf.get(BATCH, batch.id, batch.owner)
 
-    async def _keep(self, batch: Kept) -> None:
-        """Keep the claim while there is work."""
+    async def _keep(self, batch: Kept, working: asyncio.Future[None]) -> None:
+        """Keep the claim while there is work; without it, stop."""
+        kept_at = time.monotonic()
         while True:
-            await asyncio.sleep(_CLAIM / 3)
+            await asyncio.sleep(_CLAIM / 4)
+            held = True
             with suppress(GatewayError):
-                await self._shelf.renew(batch, self._name, _CLAIM)
+                held = await self._shelf.renew(batch, self._name, _CLAIM)
+                kept_at = time.monotonic() if held else kept_at
+            if not held or time.monotonic() - kept_at > _CLAIM * 0.75:
+                working.cancel()
+                return
 
 
 def _sorted_out(

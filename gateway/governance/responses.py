@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
+import structlog
 
 from gateway.core.errors import Code, Denied, GatewayError, Malformed
+from gateway.core.exchange import Call
 from gateway.core.ids import new_id
 from gateway.core.ports import Kept, Shelf
 from gateway.core.principal import Principal
-from gateway.governance.unattended import Bell, Run, owner_of
+from gateway.governance.unattended import Bell, Reply, Run, owner_of, persistently
 
 RESPONSE = "response"
 ENDPOINT = "/v1/responses"
 KEPT_FOR = timedelta(days=30)
 _CLAIM = 60.0
+_log = structlog.get_logger(__name__)
 _SETTLED = frozenset({"completed", "failed", "cancelled", "incomplete"})
 
 
@@ -49,8 +52,18 @@ class Responses:
         else:  # it is told again, or the provider has used an id twice: the last counts
             await self._shelf.change(known, kept.document, working=False)
 
-    async def begin(self, principal: Principal, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a response in, to be run in the background; as it is shown until then."""
+    async def begin(
+        self, principal: Principal, asked: Mapping[str, Any], call: Call
+    ) -> dict[str, Any]:
+        """Take a response in, to be run in the background; as it is shown until then.
+
+        Raises `Malformed`.
+        """
+        if call.idempotency_key is not None:
+            raise Malformed(
+                "A response in the background takes no idempotency-key: it would run again.",
+                param="background",
+            )
         if asked.get("stream"):
             raise Malformed("A response in the background cannot be streamed.", param="stream")
         if asked.get("store") is False:
@@ -68,7 +81,9 @@ class Responses:
             "incomplete_details": None,
             "usage": None,
         }
-        await self._shelf.put(_kept(told["id"], principal, asked, told, working=True))
+        kept = _kept(told["id"], principal, asked, told, working=True)
+        kept.document["call"] = {"attributes": dict(call.attributes)}
+        await self._shelf.put(kept)
         self._bell.ring()
         return told
 
@@ -76,6 +91,11 @@ class Responses:
         """A response as it stands. Raises `Denied` (NOT_FOUND)."""
         told: dict[str, Any] = (await self._known(principal, id)).document["told"]
         return told
+
+    async def upstream_id(self, principal: Principal, id: str) -> str:
+        """What the provider calls a response of the app's. Raises `Denied` (NOT_FOUND)."""
+        kept = await self._known(principal, id)
+        return str(kept.document.get("upstream_id") or id)
 
     async def input_items(self, principal: Principal, id: str) -> list[dict[str, Any]]:
         """What the caller asked, as items, each with an id. Raises `Denied` (NOT_FOUND)."""
@@ -136,7 +156,7 @@ class ResponseWorker:
         self._name = new_id("wrk")
 
     async def serve(self) -> None:
-        """Work until cancelled. What the shelf cannot do now is tried again."""
+        """Work until cancelled. What cannot be done now is tried again."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._together):
                 group.create_task(self._serve())
@@ -144,8 +164,10 @@ class ResponseWorker:
     async def _serve(self) -> None:
         while True:
             worked = False
-            with suppress(GatewayError):
+            try:
                 worked = await self.work()
+            except Exception as error:  # noqa: BLE001 - one response must not end the worker
+                _log.error("response_interrupted", error=type(error).__name__)
             if not worked:
                 await self._bell.wait(self._pause)
 
@@ -165,20 +187,25 @@ class ResponseWorker:
     async def _through(self, kept: Kept) -> None:
         asked = {**kept.document["asked"], "background": None, "stream": False}
         body = orjson.dumps({name: value for name, value in asked.items() if value is not None})
-        running = asyncio.ensure_future(self._run(ENDPOINT, body, kept.principal))
-        while not running.done():
-            await asyncio.wait([running], timeout=1.0)
-            if not await self._wanted(kept):
+        attributes = kept.document["call"]["attributes"]
+        call = Call(principal=kept.principal, attributes=attributes, kept_elsewhere=True)
+        running = asyncio.ensure_future(self._run(ENDPOINT, body, call))
+        try:
+            while not running.done():
+                await asyncio.wait([running], timeout=1.0)
+                if not running.done() and not await self._wanted(kept):
+                    return
+        finally:  # no exchange outlives its worker
+            if not running.done():
                 running.cancel()
-                with suppress(asyncio.CancelledError):
-                    await running
-                return
+                await asyncio.wait([running])
         reply = running.result()
         shown = {"id": kept.id, "background": True}
         if reply.status == 200:
-            await self._tell(kept, {**reply.body, **shown})
+            told = {**reply.body, **shown}
         else:
-            await self._tell(kept, _failed(kept, reply.body.get("error") or reply.body))
+            told = _failed(kept, reply.body.get("error") or reply.body)
+        await persistently(partial(self._tell, kept, told, reply))
 
     async def _wanted(self, kept: Kept) -> bool:
         """Whether it is still to be run; keeps the claim. Who cannot be asked is not asked."""
@@ -189,11 +216,16 @@ class ResponseWorker:
             return True
         return standing is not None and standing.document["told"]["status"] != "cancelled"
 
-    async def _tell(self, kept: Kept, told: dict[str, Any]) -> None:
-        standing = await self._shelf.get(RESPONSE, kept.id, kept.owner)
-        if standing is not None and standing.document["told"]["status"] not in _SETTLED:
+    async def _tell(self, kept: Kept, told: dict[str, Any], reply: Reply | None = None) -> None:
+        """Write how it ended, and which exchange it was."""
+        while (standing := await self._shelf.get(RESPONSE, kept.id, kept.owner)) is not None:
+            if standing.document["told"]["status"] in _SETTLED:
+                return
             document = standing.document | {"told": told}
-            await self._shelf.change(standing, document, working=False)
+            if reply is not None:
+                document |= {"exchange_id": reply.exchange_id, "upstream_id": reply.body.get("id")}
+            if await self._shelf.change(standing, document, working=False) is not None:
+                return
 
 
 def _kept(

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+from gateway.core.errors import Unavailable
+from gateway.core.exchange import Call
 from gateway.core.ports import Owner
 from gateway.core.principal import Principal
 
@@ -23,10 +25,29 @@ class Reply:
     """Seconds to wait, where it was refused for its key's rate and nothing was done."""
 
 
-Run: TypeAlias = Callable[[str, bytes, Principal], Awaitable[Reply]]
-"""Runs one exchange for an endpoint such as `/v1/chat/completions`, with this body, for a
-principal that was authenticated when the work was handed in. Never raises but for
+T = TypeVar("T")
+
+_WAITS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds between attempts; less than a claim in all."""
+
+Run: TypeAlias = Callable[[str, bytes, Call], Awaitable[Reply]]
+"""Runs one exchange for an endpoint such as `/v1/chat/completions`, with this body. The call
+names the principal, who was authenticated when the work was handed in. Never raises but for
 cancellation: what went wrong is the reply."""
+
+
+async def persistently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What `attempt` gives, tried again while the database is away.
+
+    For work that has cost something: it must not be lost for one lock that came too late.
+    Raises what is not `Unavailable`, and that too after a minute.
+    """
+    for wait in _WAITS:
+        try:
+            return await attempt()
+        except Unavailable:
+            await asyncio.sleep(wait)
+    return await attempt()
 
 
 class Bell:

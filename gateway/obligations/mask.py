@@ -1,7 +1,8 @@
 """`mask`: send placeholders instead of personal data; put the data back in the answer.
 
 A placeholder reads `[[EMAIL_ADDRESS_1]]`. The same value has the same one throughout the
-conversation, numbered by first occurrence, so that a resent conversation masks alike. Text
+conversation, numbered by first occurrence, so that a resent conversation masks alike; where the
+provider holds the earlier turns, each turn numbers from a place of its own. Text
 that already looks like a placeholder is masked too, and so comes back as it was. What the
 model invents stays as it is.
 """
@@ -9,6 +10,7 @@ model invents stays as it is.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +24,10 @@ from gateway.core.ports import Masker
 
 LITERAL = "LITERAL"
 """The label of text that merely looks like a placeholder."""
+
+_TURNS, _APART = 10**6, 10**3
+"""A turn of a conversation that the provider holds begins to number at one of a million places,
+so far apart that the values of one turn do not reach the next place."""
 
 _BRACKET, _CLOSE, _INSIDE = r"\\{0,2}\[", r"\\{0,2}\]", r"[A-Za-z0-9_\\ ]"
 """As a model may write them: escaped, once or twice, and with spaces."""
@@ -47,7 +53,8 @@ class Mask:
         wanted = msgspec.convert(params, Params)
         if wanted.with_ != "placeholder":
             raise msgspec.ValidationError(f"cannot mask with {wanted.with_!r}")
-        vault = Vault()
+        continued = exchange.dialect.continues(exchange.request)
+        vault = Vault(secrets.randbelow(_TURNS) * _APART if continued else 0)
         by_place = _by_place(exchange.findings, wanted)
         for slot in exchange.slots:
             found = by_place.get(slot.where, [])
@@ -89,9 +96,14 @@ def _is_json(lane: Lane, json_answer: bool) -> bool:
 
 
 class Vault:
-    """What was masked in one exchange. Lives as long as it, in memory only."""
+    """What was masked in one exchange. Lives as long as it, in memory only.
 
-    def __init__(self) -> None:
+    `first` is the number before the first. Where the provider holds earlier turns, which had
+    placeholders of their own, another turn's must not read as one of these.
+    """
+
+    def __init__(self, first: int = 0) -> None:
+        self._first = first
         self.values: dict[str, str] = {}
         """The value behind each name, such as EMAIL_ADDRESS_1."""
         self._names: dict[tuple[str, str], str] = {}
@@ -101,7 +113,7 @@ class Vault:
         """The placeholder of `value`."""
         name = self._names.get((label, value))
         if name is None:
-            number = self._counts[label] = self._counts.get(label, 0) + 1
+            number = self._counts[label] = self._counts.get(label, self._first) + 1
             name = self._names[label, value] = f"{label}_{number}"
             self.values[name] = value
         return f"[[{name}]]"

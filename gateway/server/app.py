@@ -12,6 +12,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from litestar.types import Receive, Scope, Send
 
 from gateway.core.dialect import Dialect
@@ -32,6 +33,9 @@ log = logging.getLogger("govgate.server")
 
 Probe: TypeAlias = Callable[[], Awaitable[None]]
 """Raises when the part it looks at is not ready."""
+
+_TOO_LARGE = {"/v1/files": "The upload is larger than GOVGATE_FILES__MOST_BYTES lets a file be."}
+"""What is said of a body that the router refused, by path."""
 
 Asked: TypeAlias = Request[Any, Any, Any]
 Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -64,6 +68,7 @@ def build_app(
         ],
         lifespan=[lifespan] if lifespan else [],
         openapi_config=None,
+        before_request=_tell_methods,
         exception_handlers=_Refusals(Shapes(dialects)).handlers,
         logging_config=None,
     )
@@ -122,6 +127,21 @@ def _coverage(callers: Callers, duties: Sequence[str]) -> Any:
     return covered
 
 
+def _tell_methods(request: Asked) -> Response[Any] | None:
+    """Answer OPTIONS: what may be done here. The router's own knows one handler of a path."""
+    if request.method != "OPTIONS":
+        return None
+    here = request.scope["path_template"]
+    methods = {
+        str(method)
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute) and route.path_format == here
+        for handler in route.route_handlers
+        for method in handler.http_methods
+    }
+    return _answer(None, 204, {"allow": ", ".join(sorted(methods))}, media=MediaType.TEXT)
+
+
 async def _state(probe: Probe) -> str:
     try:
         await probe()
@@ -157,6 +177,9 @@ class _Refusals:
         if error.status_code == 404:
             words = f"Unknown request URL: {request.method} {request.scope['path']}."
             return self._refused(request, Denied(Code.UNKNOWN_URL, words))
+        if error.status_code == 413:
+            words = _TOO_LARGE.get(request.scope["path"], "The body is too large.")
+            return self._refused(request, Denied(Code.REQUEST_TOO_LARGE, words))
         return self._refused(request, Denied(Code.INVALID_REQUEST, "The request cannot be read."))
 
     def _broken(self, request: Asked, error: Exception) -> Response[Any]:

@@ -43,7 +43,10 @@ class Cors:
         for origin in origins:
             scheme, found, host = origin.partition("://")
             if scheme not in ("http", "https") or not found or not host or set(host) & set("/*?#@"):
-                raise ValueError(f"an origin is scheme://host or scheme://host:port: {origin!r}")
+                raise ValueError(
+                    "GOVGATE_SERVER__CORS_ORIGINS: an origin is scheme://host or "
+                    f"scheme://host:port, without a slash at its end: {origin!r}"
+                )
         self._origins = frozenset(origin.lower() for origin in origins)
 
     def concerns(self, path: str) -> bool:

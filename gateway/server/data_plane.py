@@ -84,6 +84,7 @@ class _Visit:
         self._alive = alive
         self._body_limit = body_limit
         self._exchange = Exchange(dialect, self._read, _call(headers, dialect.forwards, model))
+        self._request_id = new_id("req")
         self._started = False
         self._sent = 0  # events of a stream
         self._answered = False
@@ -105,7 +106,7 @@ class _Visit:
         except GatewayError as error:
             await self._refuse(error)
         except Exception as error:  # noqa: BLE001 - the caller is told, the log has the place
-            _report(self._exchange, error)
+            _report(self._id, error)
             await self._refuse(INTERNAL)
         finally:
             if self._watcher is not None:
@@ -151,7 +152,7 @@ class _Visit:
         if self._gone or self._answered:
             return
         exchange = self._exchange
-        body = with_request_id(self._dialect.error(error, about(exchange, error)), exchange.id)
+        body = with_request_id(self._dialect.error(error, about(exchange, error)), self._id)
         if self._started:
             finished = isinstance(error, Filtered)
             self._dialect.number(Event(body), self._sent)
@@ -165,9 +166,14 @@ class _Visit:
         self._answered = True
         await self._alive.send({"type": "http.response.body", "body": body, "more_body": False})
 
+    @property
+    def _id(self) -> str:
+        """The id to quote: the exchange's once it has a record, until then one of the request."""
+        return self._exchange.id if self._exchange.knows("account") else self._request_id
+
     async def _start(self, status: int, headers: Mapping[str, str]) -> None:
         exchange = self._exchange
-        told = {"x-request-id": exchange.id, "request-id": exchange.id, **exchange.headers}
+        told = {"x-request-id": self._id, "request-id": self._id, **exchange.headers}
         if exchange.timings:
             told["server-timing"] = ", ".join(
                 f"{name};dur={spent / 1e6:.3f}" for name, spent in exchange.timings.items()
@@ -202,7 +208,7 @@ async def _tell_methods(send: Send) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _report(exchange: Exchange, error: Exception) -> None:
+def _report(request_id: str, error: Exception) -> None:
     """Log an unexpected error without its message, which may hold somebody's text."""
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("exchange %s failed: %s\n%s", exchange.id, type(error).__name__, where)
+    log.error("%s failed: %s\n%s", request_id, type(error).__name__, where)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from litestar import Request, Response, delete, get, post
-from litestar.datastructures import UploadFile
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
@@ -14,6 +13,7 @@ from gateway.core.errors import Malformed
 from gateway.core.ids import new_id
 from gateway.core.json_body import parse
 from gateway.core.principal import Principal
+from gateway.dialects import multipart
 from gateway.governance.batches import Batches
 from gateway.governance.files import Files
 from gateway.governance.responses import Responses
@@ -45,12 +45,13 @@ def _file_routes(who: Who, files: Files, opt: dict[str, Any]) -> Sequence[HTTPRo
     async def upload(request: _Asked) -> _Told:
         """Keep a file that a batch is to read."""
         principal = await who(request.headers, "files.create")
-        form = await request.form()
+        # Read here, in memory: a framework's form would roll it to a disk, in clear.
+        form = multipart.parse(await request.body(), request.headers.get("content-type", ""))
         file = form.get("file")
-        if not isinstance(file, UploadFile):
+        if not isinstance(file, multipart.Upload):
             raise Malformed("'file' must be a file of a multipart form.", param="file")
-        content = await file.read()
-        return _answer(await files.upload(principal, file.filename, form.get("purpose"), content))
+        name, purpose = file.filename or "", form.get("purpose")
+        return _answer(await files.upload(principal, name, purpose, file.content))
 
     @get("/v1/files", opt=opt)
     async def list_files(request: _Asked) -> _Told:
@@ -147,7 +148,8 @@ def _response_routes(
 def _page(request: _Asked) -> tuple[str | None, int]:
     """The id after which a page begins, and how many it holds. Raises `Malformed`."""
     asked = request.query_params.get("limit", str(_PAGE))
-    if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked[:9]) <= _MOST:
+    number = asked.isascii() and asked.isdigit() and len(asked) <= 3
+    if not number or not 1 <= int(asked) <= _MOST:
         raise Malformed(f"'limit' must be between 1 and {_MOST}.", param="limit")
     return request.query_params.get("after"), int(asked)
 

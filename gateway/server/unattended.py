@@ -13,7 +13,6 @@ from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, GatewayError
 from gateway.core.exchange import Call, Exchange
 from gateway.core.pipeline import Proceed
-from gateway.core.principal import Principal
 from gateway.governance.unattended import Reply
 from gateway.server.errors import INTERNAL, about, status_of
 
@@ -27,14 +26,14 @@ class Unattended:
         self._pipeline = pipeline
         self._dialects = dialects
 
-    async def run(self, endpoint: str, body: bytes, principal: Principal) -> Reply:
+    async def run(self, endpoint: str, body: bytes, call: Call) -> Reply:
         """One exchange, whole. Never raises but for cancellation: an error is the reply."""
         dialect = self._dialects[endpoint]
 
         async def read() -> bytes:
             return body
 
-        exchange = Exchange(dialect, read, Call(principal=principal))
+        exchange = Exchange(dialect, read, call)
         try:
             async with exchange:
                 events = await self._pipeline(exchange)

@@ -193,4 +193,6 @@ def _opened(exchange: Exchange) -> Entry:
     parts = {"request_received": exchange.received}
     if exchange.call.attributes:
         parts["attributes"] = orjson.dumps(dict(exchange.call.attributes))
+    if exchange.call.forwarded:
+        parts["forwarded"] = orjson.dumps(dict(exchange.call.forwarded))
     return Entry(Kind.OPENED, facts, parts)

@@ -27,6 +27,7 @@ class Authenticate:
             raise Denied(
                 Code.INSUFFICIENT_SCOPE, f"This key may not call {exchange.dialect.action}."
             )
+        _check_forwarded(exchange)
         await self._take(exchange, "tokens", principal.limits.tokens, 0)  # told in any case
         await self._take(exchange, "requests", principal.limits.requests, 1)
         exchange.received = await exchange.read()
@@ -63,6 +64,14 @@ class Authenticate:
         }
         if not allowance.granted:
             raise _too_fast(what, allowance)
+
+
+def _check_forwarded(exchange: Exchange) -> None:
+    """Raises `Malformed` for a header that would bring free text to the provider."""
+    forwards = exchange.dialect.forwards
+    for name, value in exchange.call.forwarded.items():
+        if name not in forwards or not forwards[name].fullmatch(value):
+            raise Malformed(f"The header '{name}' does not have the form it must have.", param=name)
 
 
 def _body(exchange: Exchange) -> object:

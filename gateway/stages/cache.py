@@ -64,6 +64,7 @@ def _key(exchange: Exchange) -> bytes:
         exchange.principal.app,
         exchange.decision.revision,
         exchange.dialect.action,
+        dict(exchange.call.forwarded),
         asked,
     ]
     written = orjson.dumps(scope, default=_digest, option=orjson.OPT_SORT_KEYS)

@@ -55,7 +55,11 @@ class Decide:
             raise Denied(Code.MODEL_NOT_ALLOWED, f"This key may not use {wanted!r}.", param="model")
         model = self._catalogue.find(wanted)
         if model is None:
-            raise Denied(Code.MODEL_NOT_FOUND, f"There is no model {wanted!r}.", param="model")
+            raise Denied(
+                Code.MODEL_NOT_FOUND,
+                f"There is no model {wanted!r}: see GET /v1/models.",
+                param="model",
+            )
         session = exchange.call.attributes.get("x-govgate-session-id")
         exchange.targets = list(self._order(model, session))
         exchange.model = exchange.targets[0]

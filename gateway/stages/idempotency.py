@@ -105,7 +105,7 @@ def _in_use() -> Denied:
 
 
 def _content(exchange: Exchange) -> bytes:
-    """What is asked: where, of which model, in which words.
+    """What is asked: where, of which model, with which headers of the API, in which words.
 
     The boundary of a form is left out, since a client draws a new one when it repeats itself.
     """
@@ -114,7 +114,9 @@ def _content(exchange: Exchange) -> bytes:
     if found := _BOUNDARY.search(kind):
         body = body.replace(b"--" + found[1].encode(), b"--")
         kind = kind[: found.start()]
-    head = orjson.dumps([exchange.dialect.action, call.model, kind])
+    scope = [exchange.dialect.action, call.model, kind]
+    forwarded = [dict(call.forwarded)] if call.forwarded else []
+    head = orjson.dumps([*scope, *forwarded], option=orjson.OPT_SORT_KEYS)
     return head + b"\n" + body
 
 

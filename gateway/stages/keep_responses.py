@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+
 import orjson
 
 from gateway.core.answer import Event, Events
+from gateway.core.errors import Code, Denied, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.pipeline import Proceed
 from gateway.core.ports import StoredResponses
+
+log = logging.getLogger("govgate.stages")
+
+_PREVIOUS = "previous_response_id"
 
 
 class KeepResponses:
     """For one action; exchanges of others pass. Outside of `account`: it sees what is released.
 
     What is asked to run in the background is taken in and answered at once; it becomes an
-    exchange, with a record of its own, when a worker runs it.
+    exchange, with a record of its own, when a worker runs it. To go on from an earlier response
+    is for the app alone whose it is: a provider's account knows no apps.
     """
 
     def __init__(self, stored: StoredResponses, action: str = "responses.create") -> None:
@@ -24,19 +32,38 @@ class KeepResponses:
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
         if exchange.dialect.action != self._action:
             return await proceed(exchange)
+        await self._go_on(exchange)
         if exchange.request.get("background") is True:
             asked = orjson.loads(exchange.received)
-            told = await self._stored.begin(exchange.principal, asked)
+            told = await self._stored.begin(exchange.principal, asked, exchange.call)
             return _one(Event(told, whole=True))
+        if exchange.call.kept_elsewhere:
+            return await proceed(exchange)
         return self._kept(exchange, await proceed(exchange))
 
+    async def _go_on(self, exchange: Exchange) -> None:
+        """Name the earlier response as the provider does. Raises `Denied`."""
+        id = exchange.request.get(_PREVIOUS)
+        if id is None:
+            return
+        try:
+            exchange.request[_PREVIOUS] = await self._stored.upstream_id(exchange.principal, id)
+        except Denied as error:
+            raise Denied(Code.NOT_FOUND, error.message, param=_PREVIOUS) from error
+
     async def _kept(self, exchange: Exchange, events: Events) -> Events:
-        """`events`; the last leaves when the response is kept."""
+        """`events`; the last leaves when the response is kept, or cannot be.
+
+        It is on record and paid for by then: not to tell it would only have it asked again.
+        """
         async for event in events:
             if event.whole or exchange.dialect.complete(exchange.request, (), event):
                 asked = orjson.loads(exchange.received)
                 told = exchange.dialect.fold([event])
-                await self._stored.keep(exchange.principal, asked, told)
+                try:
+                    await self._stored.keep(exchange.principal, asked, told)
+                except Unavailable:
+                    log.error("exchange %s: its response could not be kept", exchange.id)
             yield event
 
 

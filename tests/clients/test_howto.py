@@ -58,7 +58,7 @@ def test_c36_an_example_runs(
         command = [str(ROOT / ".clients" / environment / "bin" / "python"), "-"]
         folder = tmp_path
     done = subprocess.run(
-        command, cwd=folder, env={**plain_environment(), "GOVGATE_KEY": fleet_key}, input=here,
+        command, cwd=folder, env={**plain_environment(), "OPENAI_API_KEY": fleet_key}, input=here,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -163,6 +163,21 @@ def test_what_is_not_to_be_stored_is_not(canned: Canned, asker: Caller) -> None:
         asker.responses.retrieve(told.id)
 
 
+def test_who_goes_on_from_a_response_must_own_it(
+    canned: Canned, answering: House, asker: Caller
+) -> None:
+    canned.answers(json.dumps(response(message(said("Hello.")), id="resp_mine")).encode())
+    told = asker.responses.create(model="gpt-x", input="Hi")
+    asker.responses.create(model="gpt-x", input="And?", previous_response_id=told.id)
+    assert canned.asked[-1]["body"]["previous_response_id"] == "resp_mine"
+    asked = len(canned.asked)
+    with caller(answering, make_key(answering, app="other")[0]) as stranger:
+        with pytest.raises(openai.NotFoundError) as refused:
+            stranger.responses.create(model="gpt-x", input="And?", previous_response_id=told.id)
+        assert refused.value.param == "previous_response_id"
+    assert len(canned.asked) == asked
+
+
 def test_a_response_in_the_background_is_governed(canned: Canned, asker: Caller) -> None:
     canned.answers(json.dumps(response(message(said(f"I wrote to {MASKED}.")))).encode())
     queued = asker.responses.create(model="gpt-x", input=f"Write to {ANN}.", background=True)

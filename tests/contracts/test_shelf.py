@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.store.engine import for_writing
 from gateway.adapters.store.shelf import SqlShelf
 from gateway.core.ids import new_id
 from gateway.core.ports import Kept, Owner, Shelf
@@ -85,9 +86,10 @@ async def test_the_newest_come_first_and_page_on(shelf: Shelf) -> None:
 
 
 async def test_what_is_removed_is_gone_with_its_lines(shelf: Shelf) -> None:
-    one = kept("batch")
+    one = kept("batch", working=True)
     await shelf.put(one)
-    await shelf.begin_line(one, 0)
+    assert await shelf.claim("batch", "w1", 60.0) is not None
+    assert await shelf.begin_line(one, 0, "w1")
     assert await shelf.remove("batch", one.id, MINE)
     assert await shelf.get("batch", one.id, MINE) is None
     assert await shelf.lines(one) == {}
@@ -111,15 +113,19 @@ async def test_a_claim_lapses(shelf: Shelf) -> None:
     one = kept("batch", working=True)
     await shelf.put(one)
     assert await shelf.claim("batch", "w1", -1.0) is not None
+    assert not await shelf.begin_line(one, 0, "w1")
     assert await shelf.claim("batch", "w2", 60.0) is not None
     assert not await shelf.renew(one, "w1", 60.0)
 
 
 async def test_lines_are_begun_and_ended(shelf: Shelf) -> None:
-    one = kept("batch")
+    one = kept("batch", working=True)
     await shelf.put(one)
+    assert await shelf.claim("batch", "w1", 60.0) is not None
     for index in (0, 3):
-        await shelf.begin_line(one, index)
+        assert await shelf.begin_line(one, index, "w1")
+        assert not await shelf.begin_line(one, index, "w1")
+    assert not await shelf.begin_line(one, 4, "w2")
     await shelf.end_line(one, 3, SECRET.encode())
     assert await shelf.lines(one) == {0: None, 3: SECRET.encode()}
 
@@ -139,9 +145,10 @@ async def test_two_apps_may_have_the_same_id(database: Database, keyring: Keyrin
 
 async def test_nothing_rests_in_clear(database: Database, keyring: Keyring) -> None:
     shelf = SqlShelf(database.url, keyring)
-    one = kept("batch")
+    one = kept("batch", working=True)
     await shelf.put(one, SECRET.encode())
-    await shelf.begin_line(one, 0)
+    assert await shelf.claim("batch", "w1", 60.0) is not None
+    assert await shelf.begin_line(one, 0, "w1")
     await shelf.end_line(one, 0, SECRET.encode())
     with shelf.engine.begin() as connection:
         rows = [
@@ -153,4 +160,31 @@ async def test_nothing_rests_in_clear(database: Database, keyring: Keyring) -> N
     assert rows
     assert not [row for row in rows if SECRET.encode() in (row if isinstance(row, bytes) else b"")]
     assert SECRET not in str(rows)
+    await shelf.stop()
+
+
+async def test_a_document_that_was_altered_holds_nobody_up(
+    database: Database, keyring: Keyring
+) -> None:
+    shelf = SqlShelf(database.url, keyring)
+    bad, good = kept("batch", working=True), kept("batch", working=True)
+    await shelf.put(bad)
+    await shelf.put(good)
+    with for_writing(shelf.engine).begin() as connection:
+        spoilt = text("UPDATE kept_document SET wrapped = :w WHERE kept_id = :id")
+        connection.execute(spoilt, {"w": bytes(60), "id": bad.id})
+    claimed = [await shelf.claim("batch", "w1", 60.0) for _ in range(2)]
+    assert good in claimed
+    assert None in claimed
+    await shelf.stop()
+
+
+async def test_what_has_expired_is_destroyed_when_another_is_kept(
+    database: Database, keyring: Keyring
+) -> None:
+    shelf = SqlShelf(database.url, keyring)
+    await shelf.put(kept(expires=datetime.now(UTC) - timedelta(seconds=1)), b"x")
+    await shelf.put(kept())
+    with shelf.engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM kept_document")).scalar_one() == 1
     await shelf.stop()

@@ -47,7 +47,8 @@ class FakeShelf:
         return [kept for kept in found if kept is not None][:limit]
 
     async def remove(self, kind: str, id: str, owner: Owner) -> bool:
-        if await self.get(kind, id, owner) is None:
+        kept = self._kept.get(id)
+        if kept is None or (kept.kind, kept.owner) != (kind, owner):
             return False
         self._lines.pop(id, None)
         self._content.pop(id, None)
@@ -69,8 +70,13 @@ class FakeShelf:
         self._claims[kept.id] = worker, self.now() + timedelta(seconds=seconds)
         return True
 
-    async def begin_line(self, batch: Kept, index: int) -> None:
-        self._lines.setdefault(batch.id, {})[index] = None
+    async def begin_line(self, batch: Kept, index: int, worker: str) -> bool:
+        begun = self._lines.setdefault(batch.id, {})
+        claimed_by, until = self._claims.get(batch.id, ("", self.now()))
+        if index in begun or claimed_by != worker or until <= self.now():
+            return False
+        begun[index] = None
+        return True
 
     async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
         if batch.id in self._kept:

@@ -258,6 +258,36 @@ def test_a_transcript_says_nothing_in_pieces_that_it_may_not_say(words: list[str
         assert all(not segment["tokens"] for segment in answer.data.get("segments", ()))
 
 
+@given(WORDS, st.booleans())
+def test_a_streamed_transcript_says_nothing_in_its_segments_that_its_whole_may_not_say(
+    words: list[str], spaced: bool
+) -> None:
+    """Wherever they are cut, and whether or not each says the space before it."""
+    words = [word.strip() for word in words if word.strip()]
+    text = " ".join(words)
+    whole = {"text": text, "segments": [{"text": word} for word in words]}
+    request = {"model": "m", "file": FILE}
+    _, stopped, _ = read(TRANSCRIPTIONS, request, [Event(whole, whole=True)], STOP, REDACT)
+    kind, done = "transcript.text.segment", {"type": "transcript.text.done", "text": text}
+    segments = [
+        Event({"type": kind, "id": str(n), "speaker": "A", "text": f" {word}" if spaced else word})
+        for n, word in enumerate(words)
+    ]
+    more = {"stream": True}
+    said, also, _ = read(TRANSCRIPTIONS, request | more, [*segments, Event(done)], STOP, REDACT)
+    told = [event.data["text"] for event in said if event.data["type"] == kind]
+    assert also == stopped
+    assert not re.search(r"7|BO\s*MB", " ".join(told))
+    if not stopped:
+        shown = re.sub(r"7+", "[SEVEN]", text)
+        assert " ".join(" ".join(told).split()) == shown
+        assert said[-1].data["text"] == shown
+    own = dict(enumerate(words))
+    for event in said:
+        if event.data.get("speaker"):
+            assert event.data["text"].strip() == own[int(event.data["id"])]
+
+
 @given(WORDS)
 def test_subtitles_are_read_across_their_cues(words: list[str]) -> None:
     cues = [f"{n}\n00:00:0{n},000 --> 00:00:0{n},500\n{word}\n" for n, word in enumerate(words)]

@@ -267,6 +267,93 @@ class TestServe:
         shell.good("demo")
         assert asked == [True, False]
 
+    @pytest.mark.parametrize("port", ["-1", "65536", "99999", "x"])
+    def test_a_port_that_is_none_is_refused(self, shell: Shell, port: str) -> None:
+        assert "--port" in shell.bad("serve", "--port", port)
+
+
+WRONG: dict[str, dict[str, str]] = {
+    "no URL of a database": {"DATABASE__URL": "postgresql//canary"},
+    "a database's URL without a port": {"DATABASE__URL": "postgresql://u:canary@h:x/d"},
+    "another kind of database": {"DATABASE__URL": "mysql://u:canary@h/d"},
+    "no database there": {"DATABASE__URL": "postgresql+psycopg://u:canary@127.0.0.1:1/d"},
+    "no driver": {"DATABASE__URL": "sqlite+nothing:///x"},
+    "no pack": {"POLICY__PACK": "nowhere"},
+    "no routes file": {"ROUTES": "nowhere.yaml"},
+    "JWT without keys": {"JWT__ISSUER": "i", "JWT__AUDIENCE": "a"},
+    "JWT without an issuer": {"JWT__JWKS": "{}", "JWT__AUDIENCE": "a"},
+    "JWT without an audience": {"JWT__ISSUER": "i", "JWT__JWKS_URL": "https://h/x"},
+    "JWT keys that are none": {"JWT__ISSUER": "i", "JWT__AUDIENCE": "a", "JWT__JWKS": "canary"},
+    "JWT keys in clear": {"JWT__ISSUER": "i", "JWT__AUDIENCE": "a", "JWT__JWKS_URL": "http://h/x"},
+    "an origin with a slash": {"SERVER__CORS_ORIGINS": '["https://a.example/"]'},
+    "a base URL without a scheme": {"UPSTREAM__BASE_URL": "api.example.org/v1"},
+    "a base URL astray": {"UPSTREAM__BASE_URL": "http://169.254.169.254/v1"},
+    "a name that is taken": {"UPSTREAM__NAME": "replay", "UPSTREAM__API_KEY": "canary"},
+    "a price below nothing": {"PRICES__OVERRIDES": '{"m": ["-1", "1"]}'},
+    "a price that is none": {"PRICES__OVERRIDES": '{"m": ["cheap", "1"]}'},
+}
+NAMED = {
+    "JWT without keys": "GOVGATE_JWT__JWKS_URL or GOVGATE_JWT__JWKS",
+    "JWT without an issuer": "GOVGATE_JWT__ISSUER",
+    "JWT without an audience": "GOVGATE_JWT__AUDIENCE",
+    "JWT keys that are none": "GOVGATE_JWT__JWKS",
+    "JWT keys in clear": "GOVGATE_JWT__JWKS_URL",
+    "a name that is taken": "GOVGATE_UPSTREAM__NAME",
+}
+"""What is named, where it is not the first setting that was given."""
+
+
+@pytest.mark.parametrize("why", WRONG)
+def test_what_cannot_start_is_said_in_a_line(
+    why: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running.uvicorn.Server, "run", lambda server: pytest.fail("it serves"))
+    monkeypatch.setattr(running, "_freeze", lambda: None)
+    for name, value in WRONG[why].items():
+        shell.setenv(f"GOVGATE_{name}", value)
+    told = shell.bad("serve")
+    assert (NAMED.get(why) or f"GOVGATE_{next(iter(WRONG[why]))}") in told
+    assert len(told.splitlines()) == (2 if why == "no pack" else 1)
+    assert "canary" not in told
+
+
+def test_a_level_that_is_none_is_said(shell: Shell) -> None:
+    shell.setenv("LOG_LEVEL", "loud")
+    assert shell.bad("serve").startswith("cannot start: LOG_LEVEL: ")
+
+
+def test_where_it_was_is_told_to_who_asks_and_no_value_with_it(shell: Shell) -> None:
+    shell.setenv("GOVGATE_DATABASE__URL", "mysql://u:canary@h/d")
+    shell.setenv("LOG_LEVEL", "DEBUG")
+    told = CliRunner().invoke(main, ["migrate"])
+    assert "in open_engine" in told.output
+    assert told.output.splitlines()[-1].startswith("cannot start: GOVGATE_DATABASE__URL: ")
+    assert "canary" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shape"),
+    [
+        ("GOVGATE_UPSTREAM__MODELS", "a,b", "list"),
+        ("GOVGATE_UPSTREAM__MODELS", '{"a": 1}', "list"),
+        ("GOVGATE_SERVER__CORS_ORIGINS", "https://a.example", "list"),
+        ("GOVGATE_JWT__ALGORITHMS", "RS256", "list"),
+        ("GOVGATE_PRICES__OVERRIDES", "m=1", "object"),
+        ("GOVGATE_UPSTREAM", "canary", "object"),
+    ],
+)
+def test_json_is_asked_for_by_name(name: str, value: str, shape: str, shell: Shell) -> None:
+    shell.setenv(name, value)
+    told = shell.bad("migrate")
+    assert told.startswith(f"{name} must be a JSON {shape}")
+    assert "canary" not in told
+
+
+def test_words_are_not_the_frameworks(shell: Shell) -> None:
+    shell.setenv("GOVGATE_KEY", "gg_canary")
+    told = shell.bad("migrate")
+    assert told == "GOVGATE_KEY is no setting; see docs/reference/settings.md\n"
+
 
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -335,6 +422,8 @@ class TestModels:
     def test_names_and_targets_are_shown(self, shell: Shell) -> None:
         (shell.folder / "routes.yaml").write_text(ROUTES)
         shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
+        assert "govgate credentials set eu" in shell.bad("models")
+        CliRunner().invoke(main, ["credentials", "set", "eu"], input="sk-1")
         rows = {row["name"]: row for row in json.loads(shell.good("models", "--json"))}
         assert set(rows) == {"replay-small", "replay-large", "smart", "hidden"}
         assert rows["smart"]["strategy"] == "cost"
@@ -350,6 +439,21 @@ class TestModels:
         (shell.folder / "routes.yaml").write_text(ROUTES.replace("name: smart", "nam: smart"))
         shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
         assert "routes.yaml:5: models.0.nam: there is no such member" in shell.bad(command)
+
+    def test_what_serve_would_refuse_is_refused(self, shell: Shell) -> None:
+        providers = (
+            "{name: house, kind: openai, base_url: 'http://127.0.0.1:1/v1'}",
+            "{name: eu, kind: openai, api_key: {env: NO_SUCH_VARIABLE}}",
+        )
+        listed = "".join(f"  - {provider}\n" for provider in providers)
+        models = ROUTES.partition("models:")[2]
+        (shell.folder / "routes.yaml").write_text(f"providers:\n{listed}models:{models}")
+        shell.setenv("GOVGATE_ROUTES", str(shell.folder / "routes.yaml"))
+        told = shell.bad("models")
+        assert "provider 'house': " in told
+        assert "allow_private" in told
+        assert "NO_SUCH_VARIABLE" in told
+        assert not (shell.folder / "govgate.db").exists()  # which it needed nothing of
 
     def test_a_name_that_the_settings_have_taken_is_refused(self, shell: Shell) -> None:
         (shell.folder / "routes.yaml").write_text(ROUTES.replace("house", "replay"))

@@ -33,8 +33,8 @@ OWN_FOLDERS = {"bench"}
 """Folders of tests/unit that mirror something beside `gateway`."""
 
 TESTED_ELSEWHERE = {
+    "commands": "tests/unit/test_cli.py",
     "keeping": "tests/clients/test_openai_kept.py",
-    "running": "tests/integration",
     "tour": "tests/integration",
     "adapters/providers/calls": "tests/unit/adapters/providers/test_openai.py",
     "adapters/routing/shape": "tests/unit/adapters/routing/test_routes.py",
@@ -44,10 +44,11 @@ TESTED_ELSEWHERE = {
     "core/ports": "tests/contracts",
     "dialects/chat_answer": "tests/unit/dialects/test_chat.py",
     "dialects/chat_request": "tests/unit/dialects/test_chat.py",
+    "dialects/chat_shape": "tests/unit/dialects/test_chat.py",
+    "dialects/chat_texts": "tests/laws/test_chat_canaries.py",
     "dialects/openai_shape": "tests/unit/dialects/test_chat.py",
     "governance/files": "tests/unit/governance/test_batches.py",
     "governance/unattended": "tests/unit/governance/test_batches.py",
-    "server/kept": "tests/clients/test_openai_kept.py",
     "server/unattended": "tests/clients/test_openai_kept.py",
     "stages/keep_responses": "tests/clients/test_openai_kept.py",
 }

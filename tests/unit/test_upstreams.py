@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.providers.ssrf import AddressRefused
+from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 from gateway.adapters.routing.routes import RoutesError
 from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.migrate import migrate
@@ -109,6 +112,54 @@ async def test_a_provider_that_cannot_be_is_refused_by_name(
 async def test_a_private_place_may_be_allowed(yard: Yard) -> None:
     provider = "{name: p, kind: openai, base_url: 'http://127.0.0.1:1/v1', allow_private: true}"
     assert "p" in (await yard.build(yard.settings(f"[{provider}]"))).providers
+
+
+async def test_the_built_in_provider_keeps_its_name(tmp_path: Path) -> None:
+    upstream = {"name": "replay", "api_key": "sk"}
+    known = Settings(data_dir=tmp_path, upstream=upstream)
+    assert "GOVGATE_UPSTREAM__NAME" in await Yard(tmp_path).refused(known)
+    alone = Settings(data_dir=tmp_path, upstream=upstream, replay={"enabled": False})
+    assert set((await Yard(tmp_path).build(alone)).providers) == {"replay"}
+
+
+@pytest.mark.parametrize(
+    "base_url", ["api.example.org/v1", "ftp://h", "http://u:p@h", "http://h:x"]
+)
+async def test_a_base_url_that_is_none_is_told_by_its_setting(
+    tmp_path: Path, base_url: str
+) -> None:
+    known = Settings(data_dir=tmp_path, upstream={"base_url": base_url})
+    assert (await Yard(tmp_path).refused(known)).startswith("GOVGATE_UPSTREAM__BASE_URL: ")
+
+
+@pytest.mark.parametrize("price", ["-1", "cheap", "NaN"])
+async def test_a_price_that_is_none_is_told_by_its_setting(tmp_path: Path, price: str) -> None:
+    known = Settings(data_dir=tmp_path, prices={"overrides": {"m": (price, "1")}})
+    assert (await Yard(tmp_path).refused(known)).startswith("GOVGATE_PRICES__OVERRIDES: ")
+
+
+async def test_a_provider_behind_a_proxy_is_still_guarded_where_it_is_called_directly(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "")
+    provider = (
+        "{name: p, kind: openai, base_url: 'http://localtest.example/v1', honour_proxies: true}"
+    )
+    known = yard.settings(f"[{provider}]")
+    made: list[dict[str, Any]] = []
+
+    class Noted(AiohttpTransport):
+        def __init__(self, timeouts: Timeouts, **options: Any) -> None:
+            made.append(options)
+            super().__init__(timeouts, **options)
+
+    monkeypatch.setattr("gateway.upstreams.AiohttpTransport", Noted)
+    await yard.build(known)
+    [options] = made
+    inside = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 80))
+    with pytest.raises(AddressRefused):
+        options["open_socket"](inside)
+    options["open_to_proxy"](inside).close()
 
 
 async def test_even_the_settings_lead_nobody_to_a_clouds_secrets(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ class JwtIdentity:
         #    and `x5u` are not read (RFC 8725 §3.10).
         head = jws.extract_compact(credential.encode()).headers()
         kid, alg = head.get("kid"), head.get("alg")
-        if alg not in self._algorithms or "crit" in head or not _is_type(head.get("typ", "")):
+        if not isinstance(alg, str) or not isinstance(kid, str | None):
             return None
-        if kid is not None and not isinstance(kid, str):
+        if alg not in self._algorithms or "crit" in head or not _is_type(head.get("typ", "")):
             return None
         # 2. The issuer's key of that name, for that algorithm (§3.1, §3.5).
         public = await self._keys.find(kid, alg)

@@ -108,9 +108,11 @@ class KeySource:
             self._refreshing = asyncio.create_task(self._quietly())
 
     async def _quietly(self) -> None:
-        with suppress(Unavailable):
-            await self._load()
-        self._refreshing = None
+        try:
+            with suppress(Unavailable):
+                await self._load()
+        finally:
+            self._refreshing = None
 
     async def _load(self) -> None:
         """Read the keys, once for all who wait. Raises `Unavailable`."""
@@ -131,7 +133,7 @@ class KeySource:
         try:
             async with asyncio.timeout(LONGEST_FETCH):
                 keys = parsed(await self._read())
-        except (OSError, httpx.HTTPError, ValueError) as error:
+        except Exception as error:  # whatever it is, there are no new keys
             self._failing = True
             raise _gone() from error
         self._keys, self._read_at, self._failing = keys, self._clock(), False
@@ -156,13 +158,15 @@ def parsed(document: bytes) -> list[PublicKey]:
 def _key(jwk: dict[str, Any]) -> PublicKey | None:
     kind = _TYPES.get(str(jwk.get("kty")))
     operations = jwk.get("key_ops", ["verify"])
-    if kind is None or "d" in jwk or jwk.get("use", "sig") != "sig" or "verify" not in operations:
+    if kind is None or "d" in jwk or jwk.get("use", "sig") != "sig":
+        return None
+    if not isinstance(operations, list) or "verify" not in operations:
         return None
     try:
         key = kind.import_key(jwk)
-    except (JoseError, ValueError, TypeError):
-        return None
-    if isinstance(key, RSAKey) and key.public_key.key_size < LEAST_RSA_BITS:
+        if isinstance(key, RSAKey) and key.public_key.key_size < LEAST_RSA_BITS:
+            return None
+    except (JoseError, ValueError, TypeError, KeyError):
         return None
     kid, alg = jwk.get("kid"), jwk.get("alg")
     return PublicKey(kid, str(jwk["kty"]), alg if isinstance(alg, str) else None, key)

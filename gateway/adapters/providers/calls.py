@@ -16,7 +16,7 @@ from gateway.core.errors import Code, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.sse import Decoder, Message
 
-_LIMIT_HEADERS = tuple(
+_LIMIT_HEADERS = frozenset(
     form.format(bound=bound, of=of)
     for form, kinds in (
         ("x-ratelimit-{bound}-{of}", ("requests", "tokens")),
@@ -70,8 +70,7 @@ class Calls:
         except httpx.TransportError as fault:
             raise unreachable(self.name, fault) from fault
         exchange.defer(response.aclose)
-        _note_request_id(exchange, response)
-        _note_limits(exchange, response)
+        _note(exchange, response)
         try:
             await self._check(response)
         except UpstreamError:
@@ -178,25 +177,23 @@ async def given(*events: Event) -> Events:
         yield event
 
 
-def _note_request_id(exchange: Exchange, response: httpx.Response) -> None:
-    for name in _REQUEST_ID_HEADERS:
-        if value := _plain(response, name):
-            exchange.headers["x-govgate-upstream-request-id"] = value
-            return
-
-
-def _note_limits(exchange: Exchange, response: httpx.Response) -> None:
-    """Tell the provider's rate limits apart from ours, which have the names that clients know."""
-    for name in _LIMIT_HEADERS:
-        if value := _plain(response, name):
+def _note(exchange: Exchange, response: httpx.Response) -> None:
+    """Tell the provider's id of the request, and its rate limits apart from ours, which have the
+    names that clients know. One pass: a look into httpx's headers costs as much."""
+    named: dict[str, str] = {}
+    for name, value in response.headers.multi_items():
+        if name in _LIMIT_HEADERS and _plain(value):
             exchange.headers[f"x-govgate-upstream-{name.removeprefix('x-')}"] = value
+        elif name in _REQUEST_ID_HEADERS and _plain(value):
+            named.setdefault(name, value)
+    if named:
+        first = min(named, key=_REQUEST_ID_HEADERS.index)
+        exchange.headers["x-govgate-upstream-request-id"] = named[first]
 
 
-def _plain(response: httpx.Response, name: str) -> str | None:
-    """The value of a header that may be told to the caller as it is."""
-    value: str = response.headers.get(name, "")
-    fit = 0 < len(value) <= 200 and value.isascii() and value.isprintable()
-    return value if fit else None
+def _plain(value: str) -> bool:
+    """Whether a header may be told to the caller as it is."""
+    return 0 < len(value) <= 200 and value.isascii() and value.isprintable()
 
 
 async def drained(pieces: AsyncIterator[object]) -> None:

@@ -24,6 +24,9 @@ from gateway.core.errors import Code, UpstreamError
 TURNED_AWAY = frozenset({429, 503, 529})
 """Statuses that say that the model was not asked."""
 
+_WORDS = ("message", "type", "param", "code")
+_GOOGLES = ("status", "details")
+
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -68,6 +71,8 @@ def error_object(body: bytes) -> dict[str, Any] | None:
     """OpenAI's error object (`message`, `type`, `param`, `code`) in `body`, if there is one.
 
     Also read: a list around it (Gemini), a bare string (Ollama), no `error` around it (vLLM).
+    Google's `status` and `details` are kept for its own reading. Anything else is left out: it
+    may hold what the model said (Groq's `failed_generation`, OpenRouter's `metadata`).
     """
     try:
         said = orjson.loads(body)
@@ -75,15 +80,19 @@ def error_object(body: bytes) -> dict[str, Any] | None:
         return None
     match said:
         case {"error": {"message": str()} as error} | [{"error": {"message": str()} as error}]:
-            return dict(error)
+            return _known(error)
         case {"error": str() as message}:
             return {"message": message}
-        case {"message": str(), **rest}:
-            return {"message": said["message"]} | {
-                key: rest[key] for key in ("type", "param", "code") if key in rest
-            }
+        case {"message": str()}:
+            return _known(said)
         case _:
             return None
+
+
+def _known(error: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of an error object that are known; a word or a number where one should be."""
+    words = [name for name in _WORDS if isinstance(error.get(name), str | int | None)]
+    return {name: error[name] for name in (*words, *_GOOGLES) if name in error}
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -20,6 +21,7 @@ import httpx
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
+OpenSocket: TypeAlias = Callable[[aiohttp.AddrInfoType], socket.socket]
 _FAULTS = (aiohttp.ClientError, HttpProcessingError, TimeoutError, OSError)
 
 
@@ -47,7 +49,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     own; those of an `httpx.Timeout` are not looked at. `connections` bounds the pool, and
     `keepalive` is how many seconds an idle connection is kept. `open_socket` opens the socket of
     each connection, its address known; an `OSError` of its is a connection that did not come
-    about: see `ssrf`.
+    about: see `ssrf`. `open_to_proxy` does so instead for a request that goes through a proxy,
+    where it is the proxy's address that is connected to; such a request has a pool of its own.
     """
 
     def __init__(
@@ -58,7 +61,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         keepalive: float = 15.0,
         trust_env: bool = False,
         ssl_context: ssl.SSLContext | None = None,
-        open_socket: Callable[[aiohttp.AddrInfoType], socket.socket] | None = None,
+        open_socket: OpenSocket | None = None,
+        open_to_proxy: OpenSocket | None = None,
     ) -> None:
         self._timeouts = timeouts or Timeouts()
         self._connections = connections
@@ -66,7 +70,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._trust_env = trust_env
         self._ssl = ssl_context or ssl.create_default_context()
         self._open_socket = open_socket
-        self._opened: aiohttp.ClientSession | None = None
+        self._open_to_proxy = open_to_proxy
+        self._direct: aiohttp.ClientSession | None = None
+        self._proxied: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`; return once the response headers are here.
@@ -81,16 +87,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         ]
         url = URL(str(request.url), encoded=True)  # as it was signed, byte for byte
         body = await request.aread()
+        proxy = self._proxy(request.url) if self._trust_env else None
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(min(self._timeouts.first_byte, self._timeouts.total)):
-                response = await self._session.request(
+                response = await self._session(proxy).request(
                     request.method,
                     url,
                     headers=headers,
                     data=body or None,
                     allow_redirects=False,
-                    proxy=self._proxy(request.url) if self._trust_env else None,
+                    proxy=proxy,
                 )
         except _FAULTS as fault:
             raise _in_httpx(fault) from fault
@@ -100,27 +107,34 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if self._opened is not None:
-            await self._opened.close()
+        for session in (self._direct, self._proxied):
+            if session is not None:
+                await session.close()
 
-    @property
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, proxy: str | None) -> aiohttp.ClientSession:
         """The session, opened at the first request: it belongs to the loop that runs then."""
-        if self._opened is None:
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections,
-                    keepalive_timeout=self._keepalive,
-                    ssl=self._ssl,
-                    socket_factory=self._open_socket,
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._opened
+        if proxy is not None:
+            if self._proxied is None:
+                self._proxied = self._open(self._open_to_proxy)
+            return self._proxied
+        if self._direct is None:
+            self._direct = self._open(self._open_socket)
+        return self._direct
+
+    def _open(self, open_socket: OpenSocket | None) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections,
+                keepalive_timeout=self._keepalive,
+                ssl=self._ssl,
+                socket_factory=open_socket,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            auto_decompress=False,
+            trust_env=False,
+        )
 
     @staticmethod
     def _proxy(url: httpx.URL) -> str | None:

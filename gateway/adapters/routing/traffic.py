@@ -139,7 +139,8 @@ class Visit:
         self._health = health
         self._clock = clock
         self._places = places
-        self._told = False
+        self._answered = False
+        self._failed = False
         self._left = False
         now = self._started = clock()
         self._trial = health.begin(now)
@@ -151,19 +152,21 @@ class Visit:
     def answered(self) -> None:
         now = self._clock()
         self._health.measured(now - self._started, now)
-        self._health.succeeded()
-        self._told = True
+        self._health.gave_up(trial=self._trial)  # a long answer keeps no other trial waiting
+        self._answered = True
 
     def failed(self, error: UpstreamError) -> None:
-        trial = self._trial and not self._told
-        self._health.failed(error, self._clock(), trial=trial)
-        self._told = True
+        self._failed = True
+        self._health.failed(error, self._clock(), trial=self._trial)
 
     def leave(self) -> None:
         if self._left:
             return
         self._left = True
-        if not self._told:
-            self._health.gave_up(trial=self._trial)
+        if not self._failed:
+            if self._answered:  # to its end: one that breaks off is no success
+                self._health.succeeded()
+            else:
+                self._health.gave_up(trial=self._trial)
         if self._places is not None:
             self._places.release()

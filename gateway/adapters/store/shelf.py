@@ -1,5 +1,9 @@
 """What is kept for callers: files, batches and their lines, responses. Encrypted, each under a
-key of its own; to remove one is to destroy its key."""
+key of its own; to remove one is to destroy its key.
+
+What is to be written is sealed before a transaction begins, and read back after it: the ledger
+waits for SQLite's one write lock too.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
+import structlog
+from sqlalchemy import ColumnElement, Connection, Select, delete, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.store.engine import for_writing, open_engine, unavailable
@@ -25,6 +30,9 @@ T = TypeVar("T")
 
 _KEPT, _LINE = table(KeptDocument), table(KeptLine)
 _COLUMNS = [column for column in _KEPT.c if column.name != "content"]
+_SWEPT = 16
+"""Expired documents that are destroyed when another is kept."""
+_log = structlog.get_logger(__name__)
 
 
 class SqlShelf:
@@ -36,41 +44,71 @@ class SqlShelf:
         self._threads = ThreadPoolExecutor(2, "shelf")
 
     async def put(self, kept: Kept, content: bytes | None = None) -> None:
-        await self._in_thread(self._put, kept, content, writes=True)
+        row = await asyncio.to_thread(self._row, kept, content)
+        await self._in_thread(_put, row, writes=True)
 
     async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
-        return await self._in_thread(self._get, kind, id, owner)
+        row = await self._in_thread(_one, select(*_COLUMNS).where(_mine(kind, id, owner)))
+        return None if row is None else self._kept(row)
 
     async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
-        return await self._in_thread(self._content, kind, id, owner)
+        row = await self._in_thread(_one, select(_KEPT).where(_mine(kind, id, owner)))
+        if row is None or row.content is None:
+            return None
+        return await asyncio.to_thread(_unsealed, self._seal(row), id, row.content)
 
     async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
         changed = replace(kept, document=document, working=working, version=kept.version + 1)
-        done = await self._in_thread(self._change, kept, changed, writes=True)
+        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(kept)))
+        if row is None:
+            return None
+        sealed = await asyncio.to_thread(_document, self._seal(row), changed)
+        done = await self._in_thread(_change, kept, changed, sealed, writes=True)
         return changed if done else None
 
     async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
-        return await self._in_thread(self._listed, kind, owner, after, limit)
+        wanted = select(*_COLUMNS).where(_owned(kind, owner))
+        if after is not None:
+            wanted = wanted.where(_KEPT.c.kept_id < after)  # ids sort by time
+        newest = wanted.order_by(_KEPT.c.kept_id.desc()).limit(limit)
+        return [self._kept(row) for row in await self._in_thread(_all, newest)]
 
     async def remove(self, kind: str, id: str, owner: Owner) -> bool:
         return await self._in_thread(_remove, kind, id, owner, writes=True)
 
     async def claim(self, kind: str, worker: str, seconds: float) -> Kept | None:
-        if not await self._in_thread(_waits, kind):  # a look takes no lock from the ledger
+        waiting = select(_KEPT.c.kept_id).where(_waiting(kind, datetime.now(UTC))).limit(1)
+        if not await self._in_thread(_all, waiting):  # a look takes no lock
             return None
-        return await self._in_thread(self._claim, kind, worker, seconds, writes=True)
+        row = await self._in_thread(_claim, kind, worker, seconds, writes=True)
+        if row is None:
+            return None
+        try:
+            return self._kept(row)
+        except (ValueError, RuntimeError) as error:  # altered, or under another keyring
+            _log.critical("kept_document_unreadable", kept_id=row.kept_id, error=str(error))
+            await self._in_thread(_put_aside, row, writes=True)
+            return None
 
     async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
         return await self._in_thread(_renew, kept, worker, seconds, writes=True)
 
-    async def begin_line(self, batch: Kept, index: int) -> None:
-        await self._in_thread(_begin_line, batch, index, writes=True)
+    async def begin_line(self, batch: Kept, index: int, worker: str) -> bool:
+        return await self._in_thread(_begin_line, batch, index, worker, writes=True)
 
     async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
-        await self._in_thread(self._end_line, batch, index, result, writes=True)
+        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(batch)))
+        if row is not None:  # else removed meanwhile: nobody wants the result
+            part = f"line/{index}"
+            sealed = await asyncio.to_thread(_sealed, self._seal(row), batch.id, part, result)
+            await self._in_thread(_end_line, batch, index, sealed, writes=True)
 
     async def lines(self, batch: Kept) -> dict[int, bytes | None]:
-        return await self._in_thread(self._lines, batch)
+        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(batch)))
+        if row is None:
+            return {}
+        begun = await self._in_thread(_all, select(_LINE).where(_LINE.c.kept_id == batch.id))
+        return await asyncio.to_thread(_read_lines, self._seal(row), batch.id, begun)
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -96,9 +134,9 @@ class SqlShelf:
         except SQLAlchemyError as error:
             raise unavailable(error) from error
 
-    def _put(self, connection: Connection, kept: Kept, content: bytes | None) -> None:
+    def _row(self, kept: Kept, content: bytes | None) -> dict[str, Any]:
         seal = Seal.new(self._vault, kept.id)
-        row = {
+        return {
             "kept_id": kept.id,
             "kind": kept.kind,
             "org_id": kept.owner.org,
@@ -113,78 +151,10 @@ class SqlShelf:
             "document": _document(seal, kept),
             "content": None if content is None else _sealed(seal, kept.id, "content", content),
         }
-        connection.execute(insert(_KEPT).values(row))
-
-    def _get(self, connection: Connection, kind: str, id: str, owner: Owner) -> Kept | None:
-        row = connection.execute(select(*_COLUMNS).where(_mine(kind, id, owner))).one_or_none()
-        return None if row is None else self._kept(row)
-
-    def _content(self, connection: Connection, kind: str, id: str, owner: Owner) -> bytes | None:
-        row = connection.execute(select(_KEPT).where(_mine(kind, id, owner))).one_or_none()
-        if row is None or row.content is None:
-            return None
-        return _unsealed(self._seal(row), id, row.content)
-
-    def _change(self, connection: Connection, kept: Kept, changed: Kept) -> bool:
-        mine = _this(kept) & (_KEPT.c.version == kept.version)
-        row = connection.execute(select(*_COLUMNS).where(mine)).one_or_none()
-        if row is None:
-            return False
-        values = {
-            "document": _document(self._seal(row), changed),
-            "working": changed.working,
-            "version": changed.version,
-        }
-        return connection.execute(update(_KEPT).where(mine).values(values)).rowcount == 1
-
-    def _listed(
-        self, connection: Connection, kind: str, owner: Owner, after: str | None, limit: int
-    ) -> list[Kept]:
-        wanted = select(*_COLUMNS).where(_owned(kind, owner))
-        if after is not None:
-            wanted = wanted.where(_KEPT.c.kept_id < after)  # ids sort by time
-        rows = connection.execute(wanted.order_by(_KEPT.c.kept_id.desc()).limit(limit))
-        return [self._kept(row) for row in rows]
-
-    def _claim(self, connection: Connection, kind: str, worker: str, seconds: float) -> Kept | None:
-        now = datetime.now(UTC)
-        row = connection.execute(
-            select(*_COLUMNS)
-            .where(_waiting(kind, now))
-            .order_by(_KEPT.c.kept_id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).one_or_none()
-        if row is None:
-            return None
-        until = now + timedelta(seconds=seconds)
-        kept = self._kept(row)
-        mine = update(_KEPT).where(_this(kept))
-        connection.execute(mine.values(claimed_by=worker, claimed_until=until))
-        return kept
-
-    def _end_line(self, connection: Connection, batch: Kept, index: int, result: bytes) -> None:
-        row = connection.execute(select(*_COLUMNS).where(_this(batch))).one_or_none()
-        if row is not None:  # removed meanwhile: nobody wants the result
-            sealed = _sealed(self._seal(row), batch.id, f"line/{index}", result)
-            mine = (_LINE.c.kept_id == batch.id) & (_LINE.c.line == index)
-            connection.execute(update(_LINE).where(mine).values(result=sealed))
-
-    def _lines(self, connection: Connection, batch: Kept) -> dict[int, bytes | None]:
-        kept = connection.execute(select(*_COLUMNS).where(_this(batch))).one_or_none()
-        if kept is None:
-            return {}
-        seal = self._seal(kept)
-        rows = connection.execute(select(_LINE).where(_LINE.c.kept_id == batch.id))
-        return {
-            row.line: None if row.result is None else _unsealed(seal, batch.id, row.result)
-            for row in rows
-        }
 
     def _seal(self, row: Any) -> Seal:
-        return Seal(
-            self._vault.unwrap(row.kek_id, row.wrapped, row.kept_id), row.kek_id, row.wrapped
-        )
+        key = self._vault.unwrap(row.kek_id, row.wrapped, row.kept_id)
+        return Seal(key, row.kek_id, row.wrapped)
 
     def _kept(self, row: Any) -> Kept:
         shown = msgspec.json.decode(_unsealed(self._seal(row), row.kept_id, row.document))
@@ -214,6 +184,12 @@ def _unsealed(seal: Seal, id: str, packed: bytes) -> bytes:
     return seal.unseal(id, msgspec.msgpack.decode(packed, type=SealedPart))
 
 
+def _read_lines(seal: Seal, id: str, rows: list[Any]) -> dict[int, bytes | None]:
+    return {
+        row.line: None if row.result is None else _unsealed(seal, id, row.result) for row in rows
+    }
+
+
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
@@ -240,16 +216,67 @@ def _waiting(kind: str, now: datetime) -> ColumnElement[bool]:
     return (_KEPT.c.kind == kind) & _KEPT.c.working & free
 
 
-def _waits(connection: Connection, kind: str) -> bool:
-    some = select(_KEPT.c.kept_id).where(_waiting(kind, datetime.now(UTC))).limit(1)
-    return connection.execute(some).first() is not None
+def _one(connection: Connection, wanted: Select[Any]) -> Any:
+    return connection.execute(wanted).one_or_none()
+
+
+def _all(connection: Connection, wanted: Select[Any]) -> list[Any]:
+    return list(connection.execute(wanted).all())
+
+
+def _put(connection: Connection, row: dict[str, Any]) -> None:
+    _sweep(connection)
+    connection.execute(insert(_KEPT).values(row))
+
+
+def _sweep(connection: Connection) -> None:
+    """Destroy a few that have expired, with their keys: whoever keeps one cleans up."""
+    expired = _KEPT.c.expires_at < datetime.now(UTC)
+    ids = list(connection.execute(select(_KEPT.c.kept_id).where(expired).limit(_SWEPT)).scalars())
+    if ids:
+        connection.execute(delete(_KEPT).where(_KEPT.c.kept_id.in_(ids), expired))
+        connection.execute(delete(_LINE).where(_LINE.c.kept_id.in_(ids)))
+
+
+def _change(connection: Connection, kept: Kept, changed: Kept, sealed: bytes) -> bool:
+    mine = _this(kept) & (_KEPT.c.version == kept.version)
+    values = {"document": sealed, "working": changed.working, "version": changed.version}
+    return connection.execute(update(_KEPT).where(mine).values(values)).rowcount == 1
 
 
 def _remove(connection: Connection, kind: str, id: str, owner: Owner) -> bool:
-    gone = connection.execute(delete(_KEPT).where(_mine(kind, id, owner))).rowcount == 1
+    mine = (_KEPT.c.org_id == owner.org) & (_KEPT.c.app == owner.app) & (_KEPT.c.kind == kind)
+    gone = connection.execute(delete(_KEPT).where(_KEPT.c.kept_id == id, mine)).rowcount == 1
     if gone:
         connection.execute(delete(_LINE).where(_LINE.c.kept_id == id))
     return gone
+
+
+def _claim(connection: Connection, kind: str, worker: str, seconds: float) -> Any:
+    now = datetime.now(UTC)
+    row = connection.execute(
+        select(*_COLUMNS)
+        .where(_waiting(kind, now))
+        .order_by(_KEPT.c.kept_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is not None:
+        until = now + timedelta(seconds=seconds)
+        claimed = update(_KEPT).where(_row_of(row))
+        connection.execute(claimed.values(claimed_by=worker, claimed_until=until))
+    return row
+
+
+def _row_of(row: Any) -> ColumnElement[bool]:
+    mine: ColumnElement[bool] = (_KEPT.c.org_id == row.org_id) & (_KEPT.c.app == row.app)
+    named: ColumnElement[bool] = _KEPT.c.kept_id == row.kept_id
+    return mine & named
+
+
+def _put_aside(connection: Connection, row: Any) -> None:
+    """Take a document that nobody can read out of the way of the work behind it."""
+    connection.execute(update(_KEPT).where(_row_of(row)).values(working=False))
 
 
 def _renew(connection: Connection, kept: Kept, worker: str, seconds: float) -> bool:
@@ -258,6 +285,19 @@ def _renew(connection: Connection, kept: Kept, worker: str, seconds: float) -> b
     return connection.execute(update(_KEPT).where(mine).values(claimed_until=until)).rowcount == 1
 
 
-def _begin_line(connection: Connection, batch: Kept, index: int) -> None:
+def _begin_line(connection: Connection, batch: Kept, index: int, worker: str) -> bool:
+    claim = select(_KEPT.c.claimed_until).where(_this(batch), _KEPT.c.claimed_by == worker)
+    until = connection.execute(claim.with_for_update()).scalar_one_or_none()
+    if until is None or _aware(until) <= datetime.now(UTC):
+        return False
+    begun = select(_LINE.c.line).where(_LINE.c.kept_id == batch.id, _LINE.c.line == index)
+    if connection.execute(begun).one_or_none() is not None:
+        return False
     row = {"org_id": batch.owner.org, "kept_id": batch.id, "line": index}
     connection.execute(insert(_LINE).values(row))
+    return True
+
+
+def _end_line(connection: Connection, batch: Kept, index: int, sealed: bytes) -> None:
+    mine = (_LINE.c.kept_id == batch.id) & (_LINE.c.line == index)
+    connection.execute(update(_LINE).where(mine).values(result=sealed))

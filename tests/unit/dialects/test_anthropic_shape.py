@@ -78,9 +78,13 @@ def test_codes_have_anthropics_types(code: Code, kind: str) -> None:
         (529, {"message": "y"}, "overloaded_error"),
         (500, {"type": ["odd"], "message": "y"}, "api_error"),
         (None, {"message": "y"}, "api_error"),
+        (400, {"message": "y", "failed_generation": "said", "details": ["said"]},
+         "invalid_request_error"),
     ],
-)
-def test_a_providers_own_error_is_passed_on(status: Any, body: Any, kind: str) -> None:
+)  # fmt: skip
+def test_the_words_of_a_providers_own_error_are_passed_on(
+    status: Any, body: Any, kind: str
+) -> None:
     theirs = UpstreamError(Code.UPSTREAM_ERROR, "x", status=status, body=body)
     told = MESSAGES.error(theirs, {})["error"]
     assert told == {"type": kind, "message": "y", "code": "upstream_error"}

@@ -24,6 +24,7 @@ def places() -> dict[str, dict[str, Any]]:
     schema = {"type": "object", "properties": {"name": {"type": "string", "description": CANARY}}}
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     parts = [{"type": "text", "text": CANARY}]
+    pattern = {"type": "string", "pattern": CANARY}
 
     def said(role: str, content: Any = CANARY, **more: Any) -> dict[str, Any]:
         return {"model": "m", "messages": [{"role": role, "content": content, **more}]}
@@ -46,6 +47,16 @@ def places() -> dict[str, dict[str, Any]]:
         ),
         "custom tool": calling(tool_calls=[{"type": "custom", "custom": {"input": CANARY}}]),
         "legacy call": calling(function_call={"name": "f", "arguments": arguments}),
+        "beside a call": calling(tool_calls=[call | {"note": [CANARY]}]),
+        "beside arguments": calling(
+            tool_calls=[call | {"function": {"name": "f", "arguments": "{}", "note": CANARY}}]
+        ),
+        "beside a legacy call": calling(
+            function_call={"name": "f", "arguments": "{}", "note": CANARY}
+        ),
+        "tool pattern": chat_request(
+            tools=[{"type": "function", "function": {"name": "f", "parameters": pattern}}]
+        ),
         "tool description": chat_request(
             tools=[{"type": "function", "function": {"name": "f", "description": CANARY}}]
         ),
@@ -85,6 +96,62 @@ def test_a_place_never_holds_text(place: str) -> None:
     assert all(CANARY not in slot.where for slot in CHAT.slots(request))
 
 
+def test_text_beside_an_image_is_a_slot_whose_place_is_a_number() -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:,x", CANARY: "hi"}}
+    request = CHAT.check({"model": "m", "messages": [{"role": "user", "content": [part]}]})
+    [slot] = CHAT.slots(request)
+    assert (slot.text, slot.where) == ("hi", "/messages/0/content/0/image_url/#1#0")
+
+
+SAID = "mail zoe.quill@example.org"
+
+
+def named(text: str) -> dict[str, dict[str, Any]]:
+    """A request for each place that is structure only while it holds a word."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+    def saying(**message: Any) -> dict[str, Any]:
+        return chat_request() | {"messages": [{"role": "assistant", **message}]}
+
+    def tool(**function: Any) -> dict[str, Any]:
+        return chat_request(tools=[{"type": "function", "function": {"name": "f"} | function}])
+
+    return {
+        "call id": saying(tool_calls=[call | {"id": text}]),
+        "call type": saying(tool_calls=[call | {"type": text}]),
+        "call name": saying(tool_calls=[call | {"function": {"name": text}}]),
+        "legacy call name": saying(function_call={"name": text}),
+        "tool_call_id": saying(tool_call_id=text),
+        "audio id": saying(audio={"id": text}),
+        "part type": saying(content=[{"type": text}]),
+        "image detail": saying(
+            content=[{"type": "image_url", "image_url": {"url": "data:", "detail": text}}]
+        ),
+        "tool name": tool(name=text),
+        "schema type": tool(parameters={"type": ["object", text]}),
+        "schema format": tool(parameters={"format": text}),
+        "schema required": tool(parameters={"required": [text]}),
+        "schema reference": tool(parameters={"$ref": text}),
+    }
+
+
+@pytest.mark.parametrize("place", named(""))
+def test_structure_that_is_no_word_is_text(place: str) -> None:
+    word = CHAT.check(named("#/$defs/a-b_1.c")[place])
+    assert not [slot for slot in CHAT.slots(word) if slot.text == "#/$defs/a-b_1.c"]
+    for text in (SAID, "4111111111111111", "\u0437\u043e\u044f"):
+        request = CHAT.check(named(text)[place])
+        [slot] = [slot for slot in CHAT.slots(request) if slot.text == text]
+        slot.put("x")
+        assert json.dumps(text)[1:-1] not in json.dumps(request)
+
+
+@pytest.mark.parametrize("place", places())
+def test_every_place_has_a_name_of_its_own(place: str) -> None:
+    found = [slot.where for slot in CHAT.slots(places()[place])]
+    assert len(found) == len(set(found))
+
+
 def test_numbers_in_arguments_are_text() -> None:
     call = {"function": {"name": "f", "arguments": '{"card": 4111111111111111, "n": 12}'}}
     request = chat_request()
@@ -104,6 +171,16 @@ def test_parts_that_cannot_be_read_are_opaque() -> None:
     ]
     request = CHAT.check({"model": "m", "messages": [{"role": "user", "content": parts}]})
     assert [finding.label for finding in CHAT.opaque(request)] == ["image", "audio", "file", "part"]
+
+
+@pytest.mark.parametrize(
+    ("member", "label"), [("image_url", "image"), ("file", "file"), ("input_audio", "audio")]
+)
+@pytest.mark.parametrize("held", ["https://example.org/a.png", {"url": "data:,x"}, ["x"]])
+def test_a_text_part_that_holds_more_is_opaque(member: str, label: str, held: Any) -> None:
+    part = {"type": "text", "text": "look", member: held}
+    request = CHAT.check({"model": "m", "messages": [{"role": "user", "content": [part]}]})
+    assert [finding.label for finding in CHAT.opaque(request)] == [label]
 
 
 MALFORMED: dict[str, tuple[Any, str | None]] = {
@@ -146,6 +223,10 @@ MALFORMED: dict[str, tuple[Any, str | None]] = {
         },
         "messages[0].tool_calls[0].function.arguments",
     ),
+    **{
+        f"other models by {name}": (chat_request(**{name: ["x"]}), name)
+        for name in ("models", "fallbacks", "route")
+    },
     "stream a string": (chat_request(stream="true"), "stream"),
     "n zero": (chat_request(n=0), "n"),
     "n true": (chat_request(n=True), "n"),
@@ -336,6 +417,77 @@ def test_logprobs_fold_and_are_dropped_when_text_is_rewritten() -> None:
     assert events[0].data["choices"][0]["logprobs"] is None
 
 
+def test_every_spelling_of_the_text_is_dropped() -> None:
+    names = ("logprobs", "token_ids", "prompt_token_ids", "prompt_logprobs")
+    spelled = {name: [1] for name in names}
+    event = whole("x")
+    event.data |= spelled
+    event.data["choices"][0] |= spelled
+    assert CHAT.unspell(event)
+    for holder in (event.data, event.data["choices"][0]):
+        assert [holder[name] for name in names] == [None] * 4
+    assert not CHAT.unspell(event)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"content": {"text": "x"}},
+        {"content": 1},
+        {"tool_calls": {}},
+        {"tool_calls": ["x"]},
+        {"tool_calls": [{"index": "0"}]},
+        {"tool_calls": [{"index": -1}]},
+        {"tool_calls": [{"index": 1 << 40}]},
+        {"tool_calls": [{"function": "f"}]},
+        {"tool_calls": [{"function": {"arguments": {"to": "x"}}}]},
+        {"tool_calls": [{"custom": {"input": ["x"]}}]},
+        {"function_call": {"arguments": {}}},
+        {"function_call": "f"},
+        "x",
+    ],
+)
+@pytest.mark.parametrize("member", ["message", "delta"])
+def test_an_answer_out_of_shape_is_seen(member: str, said: Any) -> None:
+    assert not CHAT.well_formed({"choices": [{"index": 0, member: said}]})
+
+
+@pytest.mark.parametrize("index", [-1, True, "0", None, 1.0])
+def test_a_choice_has_a_number(index: Any) -> None:
+    assert not CHAT.well_formed({"choices": [{"index": index, "delta": {}}]})
+
+
+def test_text_outside_the_streamed_members_ends_with_its_event() -> None:
+    event = chunk(0, {"content": "a"}, search_results=[{"title": "b c"}])
+    assert [run.text for run in CHAT.runs(event)] == ["a", "b c"]
+    [apart] = CHAT.ended(event)
+    assert [run.lane.group for run in CHAT.runs(event)] == [0, apart]
+
+
+def test_a_message_beside_a_delta_is_not_said_again() -> None:
+    event = chunk(0, {"content": "b"})
+    event.data["choices"][0]["message"] = {"role": "assistant", "content": "ab"}
+    folded = CHAT.fold([chunk(0, {"content": "a"}), copy.deepcopy(event), chunk(0, {}, "stop")])
+    assert folded["choices"][0]["message"]["content"] == "ab"
+    assert [run.text for run in CHAT.runs(event)] == ["b"]
+    assert "message" not in event.data["choices"][0]
+
+
+def test_a_message_in_place_of_a_delta_is_read() -> None:
+    event = chunk(0, {})
+    choice = event.data["choices"][0]
+    del choice["delta"]
+    choice["message"] = {"role": "assistant", "content": "ab"}
+    assert [str(run.lane) for run in CHAT.runs(event)] == ["0/content"]
+    assert CHAT.fold([event])["choices"][0]["message"]["content"] == "ab"
+
+
+def test_lists_in_pieces_follow_each_other() -> None:
+    details = [{"type": "reasoning.text", "index": 0, "text": text} for text in "ab"]
+    pieces = [chunk(0, {"reasoning_details": [detail]}) for detail in details]
+    assert CHAT.fold(pieces)["choices"][0]["message"]["reasoning_details"] == details
+
+
 def test_content_in_parts_is_read() -> None:
     thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
     event = whole(None)
@@ -358,10 +510,21 @@ def test_errors_have_openais_shape() -> None:
             "code": "invalid_request",
         }
     }
-    theirs = UpstreamError(Code.UPSTREAM_ERROR, "x", status=400, body={"message": "y", "code": 7})
+    told = {"message": "y", "code": 7, "metadata": {"raw": "said"}}
+    theirs = UpstreamError(Code.UPSTREAM_ERROR, "x", status=400, body=told)
     assert CHAT.error(theirs, {})["error"] | {"type": None, "param": None} == {
         "message": "y",
         "code": "7",
         "type": None,
         "param": None,
     }
+
+
+def test_a_running_count_is_not_the_last() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    said = {"index": 0, "delta": {"content": "a"}, "finish_reason": None}
+    running = Event({"choices": [said], "usage": usage})
+    ending = Event({"choices": [said | {"finish_reason": "stop"}], "usage": usage})
+    alone = Event({"choices": [], "usage": usage})
+    counts = [CHAT.usage(event) for event in (running, ending, alone)]
+    assert [count.exact for count in counts if count is not None] == [False, True, True]

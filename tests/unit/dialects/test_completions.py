@@ -46,6 +46,8 @@ def whole(*texts: str, **more: Any) -> dict[str, Any]:
         ({"prompt_embeds": "AA=="}, "prompt_embeds"), ({"prompt_token_ids": [1]},
                                                        "prompt_token_ids"),
         ({"stream_options": []}, "stream_options"), ({"model": ""}, "model"),
+        ({"models": ["x"]}, "models"), ({"fallbacks": ["x"]}, "fallbacks"),
+        ({"route": "fallback"}, "route"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_governed_is_refused_by_name(more: dict[str, Any], param: str) -> None:
@@ -108,6 +110,25 @@ def test_what_spells_the_text_out_goes() -> None:
     [choice] = event.data["choices"]
     assert choice["logprobs"] is choice["token_ids"] is choice["prompt_logprobs"] is None
     assert not LENS.unspell(event)
+
+
+def test_text_outside_the_streamed_members_is_read() -> None:
+    event = chunk("a", note={"of": "b c"})
+    event.data |= {"citations": ["d e"], "prompt_logprobs": [{}]}
+    assert [run.text for run in LENS.runs(event)] == ["a", "b c", "d e"]
+    [apart] = LENS.ended(event)
+    assert [run.lane.group for run in LENS.runs(event)] == [0, apart, apart]
+    assert LENS.unspell(event)
+    assert event.data["prompt_logprobs"] is None
+
+
+def test_a_message_is_read_in_a_whole_and_goes_from_a_piece() -> None:
+    answer = whole("a")
+    answer["choices"][0]["message"] = {"content": "b c"}
+    assert [run.text for run in LENS.runs(Event(answer, whole=True))] == ["a", "b c"]
+    piece = chunk("a", message={"content": "b c"})
+    assert [run.text for run in LENS.runs(piece)] == ["a"]
+    assert "message" not in piece.data["choices"][0]
 
 
 def test_an_ending_can_be_taken_out() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import pytest
+
 from gateway.core.answer import Event
 from gateway.core.money import Usage
 from gateway.dialects.messages import Messages
@@ -29,6 +31,23 @@ def test_what_it_is() -> None:
     assert not MESSAGES.streams(request_of())
     assert list(MESSAGES.modalities(request_of())) == ["text"]
     assert MESSAGES.choices(request_of()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "taken"),
+    [("anthropic-version", "2023-06-01", True), ("anthropic-version", "2023-6-1", False),
+     ("anthropic-version", "2023-06-01 ", False), ("anthropic-version", "\u0662023-06-01", False),
+     ("anthropic-version", "call 0612345678", False), ("anthropic-version", "", False),
+     ("anthropic-beta", "claude-code-20250219,context-1m-2025-08-07", True),
+     ("anthropic-beta", "a.1, b \t,\tc", True), ("anthropic-beta", ",".join(["a"] * 16), True),
+     ("anthropic-beta", ",".join(["a"] * 17), False), ("anthropic-beta", "a" * 64, True),
+     ("anthropic-beta", "a" * 65, False), ("anthropic-beta", "a,,b", False),
+     ("anthropic-beta", "a,", False), ("anthropic-beta", "", False),
+     ("anthropic-beta", "ann@example.org", False), ("anthropic-beta", "tell me all", False),
+     ("anthropic-beta", "a\n", False), ("anthropic-beta", "Ann", False)],
+)  # fmt: skip
+def test_headers_for_the_provider_are_words_of_the_api(name: str, value: str, taken: bool) -> None:
+    assert (MESSAGES.forwards[name].fullmatch(value) is not None) is taken
 
 
 def test_usage_is_in_every_stream_and_nobody_need_ask() -> None:
@@ -74,11 +93,14 @@ def test_the_calls_of_an_answer() -> None:
 
 
 class TestSettled:
-    """What a stream is settled by, as the events are counted: the last count that is told."""
+    """What a stream is settled by, as `route` counts its events."""
 
     def counted(self, events: Sequence[Event]) -> Usage | None:
-        told = [used for event in events if (used := MESSAGES.usage(event)) is not None]
-        return told[-1] if told else None
+        count: Usage | None = None
+        for event in events:
+            if (used := MESSAGES.usage(event)) is not None:
+                count = used.after(count)
+        return count
 
     def test_by_its_ending(self) -> None:
         assert self.counted(answer(spoken(["x"]))) == Usage(12, 7, exact=True)
@@ -87,8 +109,10 @@ class TestSettled:
         used = self.counted([started(), *spoken(["x"])])
         assert used == Usage(12, 1, exact=False)
 
-    def test_nor_is_one_whose_ending_does_not_say_what_was_read(self) -> None:
+    def test_an_ending_need_not_repeat_what_was_read(self) -> None:
         ending = Event({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 9}})
         used = self.counted([started(), *spoken(["x"]), ending])
-        assert used is not None
-        assert not used.exact
+        assert used == Usage(12, 9, exact=True)
+        unread = self.counted([*spoken(["x"]), ending])
+        assert unread is not None
+        assert not unread.exact

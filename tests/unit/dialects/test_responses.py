@@ -44,7 +44,6 @@ def test_pictures_are_asked_for_by_a_tool() -> None:
     ("more", "repeatable"),
     [({}, False), ({"store": True}, False), ({"store": False}, True),
      ({"store": False, "previous_response_id": "resp_1"}, False),
-     ({"store": False, "conversation": "conv_1"}, False),
      ({"store": False, "prompt": {"id": "pmpt_1"}}, False),
      ({"store": False, "metadata": {"who": "ann"}}, False),
      ({"store": False, "user": "ann"}, False)],

@@ -155,6 +155,23 @@ STREAMS = {name: streamed(response(item)) for name, item in OUTPUT.items()} | {
         Event({"type": "response.x_thing.done", "output_index": 0, "text": CANARY}),
         *streamed(response())[-1:],
     ],
+    **{
+        f"a delta, {name}": [
+            *streamed(response())[:-1],
+            Event({"type": "response.x_thing.delta", "output_index": 0, "delta": delta}),
+            *streamed(response())[-1:],
+        ]
+        for name, delta in {
+            "an object": {"part": {"text": CANARY, "type": "x"}},
+            "a list": ["x", {"of": [CANARY]}],
+            "under an odd name": {"a/b c": CANARY},
+        }.items()
+    },
+    "sound that is none": [
+        *streamed(response())[:-1],
+        Event({"type": "response.audio.delta", "delta": f"say {CANARY}"}),
+        *streamed(response())[-1:],
+    ],
     "an unknown member of a delta": [
         Event(event.data | {"x_also": CANARY}) if event.data["type"].endswith(".delta") else event
         for event in streamed(response(message(said("hello"))))
@@ -326,6 +343,20 @@ async def test_an_item_that_is_nothing_yet_is_passed_on() -> None:
     assert shown.data == added.data
 
 
+def test_sound_is_no_text() -> None:
+    assert not list(RESPONSES.runs(Event({"type": "response.audio.delta", "delta": "aGkh+/8="})))
+
+
+@given(st.lists(st.text("ab", max_size=3), min_size=1, max_size=5))
+async def test_a_text_deep_in_its_deltas_goes_on_from_one_to_the_next(texts: list[str]) -> None:
+    kind = {"type": "response.x_thing.delta", "output_index": 0}
+    deltas = [Event({**kind, "delta": [1, {"text": text, "n": 1}]}) for text in texts]
+    *shown, last = await rewritten([*deltas, *streamed(response())[-1:]])
+    said_ = [event.data["delta"][1]["text"] for event in shown]
+    assert "".join(said_) == "".join(texts).upper()
+    assert last.data["type"] == "response.completed"
+
+
 def test_what_repeats_the_request_is_marked_as_such() -> None:
     whole = Event(response(instructions="be kind", metadata={"id": "x"}, x_note="n"), whole=True)
     lanes = {run.text: run.lane.repeats for run in RESPONSES.runs(whole)}
@@ -361,6 +392,9 @@ def test_emptied_deltas_are_hollow_unless_they_hold_more() -> None:
     assert not RESPONSES.hollow(Event(delta | {"x_more": 1}))
     assert not RESPONSES.hollow(Event(delta, raw=b"{}"))
     assert not RESPONSES.hollow(Event(delta | {"delta": "x"}))
+    assert RESPONSES.hollow(Event(delta | {"delta": {"part": [{"text": ""}]}}))
+    assert not RESPONSES.hollow(Event(delta | {"delta": {"part": [{"text": "", "n": 1}]}}))
+    assert not RESPONSES.hollow(Event(delta | {"delta": None}))
     assert not RESPONSES.hollow(Event({"type": "response.in_progress"}))
 
 

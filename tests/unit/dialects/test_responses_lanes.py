@@ -32,6 +32,28 @@ def test_what_is_not_streamed_ends_with_nothing_else(
     assert len(groups) == 3
 
 
+PATHS = st.lists(st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True) | st.integers(0, 9))
+
+
+@given(PATHS, st.text())
+def test_a_piece_is_said_again_where_it_stood(path: list[str | int], text: str) -> None:
+    steps = [responses_lanes.step(name, 3) for name in path]
+    said = responses_lanes.said_at("/".join(steps), text)
+    for name in path:
+        said = said[name]
+    assert said == text
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "1", "ann@example.org", "a" * 65])
+def test_a_name_that_may_be_somebodys_text_is_numbered(name: str) -> None:
+    assert responses_lanes.step(name, 3) == "#3"
+
+
+def test_a_piece_of_a_delta_that_should_be_json_is_none() -> None:
+    assert lane("function_call_arguments", 0).json
+    assert not lane("function_call_arguments", 0, 0, "/text").json
+
+
 def test_what_repeats_the_request_is_nobodys_answer() -> None:
     assert repeated("metadata", 2).repeats
     assert str(repeated("metadata", 2)).endswith("metadata#2")

@@ -72,6 +72,22 @@ def places() -> dict[str, dict[str, Any]]:
         "tool parameters": offering(type="function", name="f", parameters=schema),
         "tool results": offering(type="function", name="f", output_schema=schema),
         "a default": offering(type="function", name="f", parameters={"default": {"to": [CANARY]}}),
+        "a pattern": offering(type="function", name="f", parameters={"pattern": CANARY}),
+        "a required name that is none": offering(
+            type="function", name="f", parameters={"required": ["to", f"say {CANARY}!"]}
+        ),
+        "what looks like a tool": asking(
+            metadata={"tools": [{"type": "mcp", "headers": CANARY}]}
+        ),
+        "what looks like an offered tool": item(
+            "x_item", tools=[{"type": "mcp", "headers": CANARY}]
+        ),
+        "what looks like a server in a tool": offering(
+            type="function", name="f", x_more={"type": "mcp", "authorization": CANARY}
+        ),
+        "what looks like a container": asking(
+            metadata={"tools": [{"type": "allowlist", "domain_secrets": CANARY}]}
+        ),
         "grammar": offering(type="custom", name="f", format={"type": "grammar",
                                                              "definition": CANARY}),
         "namespace": offering(type="namespace", name="n", description=CANARY, tools=[]),
@@ -143,18 +159,16 @@ def test_names_and_ids_are_no_text() -> None:
              "content": [{"type": "input_image", "file_id": "file-1", "detail": "auto"}]},
             {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "send",
              "arguments": "{}"},
-            {"type": "item_reference", "id": "msg_2"},
         ],
         tools=[
             {"type": "function", "name": "send",
-             "parameters": {"type": "object", "required": ["to"], "pattern": "^a b$"}},
+             "parameters": {"type": "object", "required": ["to"]}},
             {"type": "mcp", "server_label": "s", "allowed_tools": ["a", "b"]},
             {"type": "file_search", "vector_store_ids": ["vs_1"]},
         ],
         tool_choice={"type": "function", "name": "send"},
         include=["reasoning.encrypted_content"],
         previous_response_id="resp_1",
-        conversation={"id": "conv_1"},
     )  # fmt: skip
     assert [slot.text for slot in RESPONSES.slots(RESPONSES.check(request))] == []
 
@@ -170,6 +184,8 @@ def test_credentials_are_handed_over_unseen() -> None:
         ]
     )
     assert not [slot for slot in RESPONSES.slots(request) if CANARY in slot.text]
+    later = item("additional_tools", tools=[{"type": "namespace", "tools": request["tools"]}])
+    assert not [slot for slot in RESPONSES.slots(later) if CANARY in slot.text]
     elsewhere = asking([{"type": "mcp", **secrets}], x_more={"type": "mcp", **secrets})
     assert len([slot for slot in RESPONSES.slots(elsewhere) if CANARY in slot.text]) == 4
 
@@ -186,15 +202,12 @@ def test_what_cannot_be_read_is_opaque() -> None:
         {"role": "user", "content": parts},
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "aGk="},
         {"type": "image_generation_call", "id": "ig_1", "result": "aGk="},
-        {"type": "item_reference", "id": "msg_1"},
-        {"id": "msg_2"},
     ]
-    request = asking(items, previous_response_id="resp_1", conversation="conv_1",
-                     prompt={"id": "pmpt_1"})  # fmt: skip
+    request = asking(items, previous_response_id="resp_1", prompt={"id": "pmpt_1"})
     found = RESPONSES.opaque(RESPONSES.check(request))
     assert [finding.label for finding in found] == [
         *("image", "image", "audio", "file", "reasoning", "image"),
-        *("stored",) * 5,
+        *("stored",) * 2,
     ]
     assert [finding.where for finding in found[:2]] == ["/input/0/content/1", "/input/0/content/2"]
     texts = [slot.text for slot in RESPONSES.slots(request)]
@@ -235,6 +248,21 @@ MALFORMED: dict[str, tuple[Any, str | None]] = {
     "format a string": (asking(text={"format": "json"}), "text.format"),
     "variables a list": (asking(prompt={"variables": []}), "prompt.variables"),
     "metadata a list": (asking(metadata=[]), "metadata"),
+    "a conversation": (asking(conversation="conv_1"), "conversation"),
+    "a conversation's object": (asking(conversation={"id": "conv_1"}), "conversation"),
+    "a conversation of another kind": (asking(conversation=[1]), "conversation"),
+    "an item by its id": (item("item_reference", id="msg_1"), "input[0]"),
+    "an item by nothing but its id": (asking([{"id": "msg_1"}]), "input[0]"),
+    "an item by its id, its type null": (asking([{"type": None, "id": "msg_1"}]), "input[0]"),
+    "a tool's model": (offering(type="image_generation", model="m2"), "tools[0].model"),
+    "a model in a namespace": (
+        offering(type="namespace", tools=[{"type": "image_generation", "model": "m2"}]),
+        "tools[0].tools[0].model",
+    ),
+    "a later tool's model": (
+        item("additional_tools", tools=[{"type": "image_generation", "model": {"id": "m2"}}]),
+        "input[0].tools[0].model",
+    ),
 }
 
 
@@ -248,7 +276,7 @@ def test_malformed_requests_name_the_field(case: str) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [{"store": True}, {"previous_response_id": "resp_1"}, {"conversation": {"id": "conv_1"}},
+    [{"store": True}, {"previous_response_id": "resp_1"}, {"conversation": None},
      {"background": False}, {"background": None}],
 )  # fmt: skip
 def test_what_the_provider_keeps_is_let_through(more: dict[str, Any]) -> None:

@@ -85,11 +85,23 @@ def test_what_cannot_be_read_is_told_of_once(
 
 def test_structure_of_a_schema_is_kept_and_its_words_are_read() -> None:
     schema = {
-        "type": "object",
-        "required": ["a b"],
+        "type": ["object", "null"],
+        "required": ["a.b", "a b", "4111"],
         "properties": {"type": {"type": "string", "format": "date", "pattern": "^a b$",
                                 "description": "say when", "enum": ["now", "later"]}},
         "format": "a b",
     }  # fmt: skip
     seen = [slot.text for slot in slots(schema, "parameters", plain=False)]
-    assert seen == ["say when", "now", "later", "a b"]
+    assert seen == ["a b", "4111", "^a b$", "say when", "now", "later", "a b"]
+
+
+@given(VALUES)
+def test_in_a_schema_only_what_looks_like_a_name_is_passed_over(value: Any) -> None:
+    for word in ("type", "required", "format", "$ref", "pattern", "enum"):
+        schema = {word: value}
+        seen = [slot.text for slot in slots(schema, "parameters", plain=False)]
+        passed = [text for text in strings(schema) if text not in seen]
+        assert all(text.isascii() and " " not in text for text in passed)
+        assert not {"4111", "a b", ""} & set(passed)
+        if isinstance(value, str) and word in ("pattern", "enum"):
+            assert seen == [value]

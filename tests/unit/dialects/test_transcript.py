@@ -108,12 +108,43 @@ def test_what_a_stream_says_again() -> None:
     segment = Event({"type": transcript.SEGMENT, **spoken})
     done = Event({"type": transcript.DONE, "text": "a"})
     assert [run.lane.name for run in transcript.runs(delta)] == ["text"]
-    assert transcript.runs(segment) == transcript.runs(done) == []
+    assert [run.lane.name for run in transcript.runs(segment)] == ["segments"]
+    assert transcript.runs(done) == []
     assert [run.lane.name for run in transcript.echoes(done)] == ["text"]
-    assert [run.lane.name for run in transcript.echoes(segment)] == [
-        "segments/s/0/1", "segments/s/0/1/speaker",
-    ]  # fmt: skip
+    assert [run.lane.name for run in transcript.echoes(segment)] == ["segments/s/0/1/speaker"]
     assert list(transcript.echoes(delta)) == []
+
+
+def test_the_pieces_at_the_end_of_a_stream_go_with_a_text_that_is_changed() -> None:
+    for put, left in (("Hello you", 2), ("[X]", 0)):
+        done = Event({"type": transcript.DONE, **copy.deepcopy(VERBOSE)})
+        echoes = transcript.echoes(done)
+        next(echoes).put(put)
+        pieces = list(echoes)
+        assert [run.text for run in pieces].count("Hello") == (3 if left else 0)
+        assert len(done.data.get("segments", ())) == left
+
+
+@pytest.mark.parametrize(
+    ("said", "read", "put", "left", "speaker"),
+    [("Hi.", " Hi.", " Hi.", "Hi.", "A"), (" Hi.", " Hi.", " Hi.", " Hi.", "A"),
+     ("", "", "", "", "A"), ("Hi.", " Hi.", "", "", ""), ("Hi.", " Hi.", " Yo. Hi.", "Yo. Hi.", ""),
+     (" Hi.", " Hi.", " Yo.", " Yo.", ""), ("", "", " Yo.", " Yo.", "")],
+)  # fmt: skip
+def test_a_segment_follows_the_one_before_and_names_who_said_all_of_it(
+    said: str, read: str, put: str, left: str, speaker: str
+) -> None:
+    event = Event({"type": transcript.SEGMENT, "text": said, "speaker": "A"})
+    [run] = transcript.runs(event)
+    assert run.text == read
+    run.put(put)
+    assert (event.data["text"], event.data["speaker"]) == (left, speaker)
+
+
+def test_what_was_held_back_of_segments_is_said_by_one() -> None:
+    event = transcript.say(transcript.SEGMENTS, "a")
+    assert event.data == {"type": transcript.SEGMENT, "text": "a", "speaker": ""}
+    assert [run.lane for run in transcript.runs(event)] == [transcript.SEGMENTS]
 
 
 def test_what_spells_the_text_out_goes() -> None:

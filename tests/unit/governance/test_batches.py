@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.errors import Code, Denied, Malformed
+from gateway.core.errors import Code, Denied, Malformed, Unavailable
+from gateway.core.exchange import Call
 from gateway.core.principal import Principal
 from gateway.governance import batches
 from gateway.governance.batches import Batches, BatchWorker
@@ -38,8 +39,8 @@ class House:
         self.before: Callable[[], Any] = lambda: None
         self.together = together
 
-    async def run(self, endpoint: str, body: bytes, principal: Principal) -> Reply:
-        assert (endpoint, principal) == (CHAT, WHO)
+    async def run(self, endpoint: str, body: bytes, call: Call) -> Reply:
+        assert (endpoint, call.principal) == (CHAT, WHO)
         said = json.loads(body)["messages"][0]["content"]
         self.asked.append(said)
         await self.before() if asyncio.iscoroutinefunction(self.before) else self.before()
@@ -184,13 +185,45 @@ async def test_a_line_waits_for_its_keys_rate() -> None:
     refusals = [Reply(429, "exc_fast", {"error": {}}, 0.0), Reply(429, "exc_fast", {}, 0.0)]
     run = house.run
 
-    async def limited(endpoint: str, body: bytes, principal: Principal) -> Reply:
-        return refusals.pop() if refusals else await run(endpoint, body, principal)
+    async def limited(endpoint: str, body: bytes, call: Call) -> Reply:
+        return refusals.pop() if refusals else await run(endpoint, body, call)
 
     begun = await house.begin("one")
     await BatchWorker(house.shelf, limited).work()
     batch = await house.batches.get(WHO, begun["id"])
     assert batch["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+
+
+async def test_a_database_that_is_away_for_a_moment_ends_no_batch() -> None:
+    house = House()
+    begun = await house.begin("one", "two")
+    end, refusals = house.shelf.end_line, 2
+
+    async def away(*arguments: Any) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise Unavailable(Code.AUDIT_UNAVAILABLE, "away")
+        await end(*arguments)
+
+    house.shelf.end_line = away  # type: ignore[method-assign]
+    await house.work()
+    batch = await house.batches.get(WHO, begun["id"])
+    assert batch["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    assert house.asked == ["one", "two"]
+
+
+async def test_without_its_claim_a_worker_begins_no_line() -> None:
+    house = House()
+    await house.begin("one", "two")
+
+    def lose() -> None:
+        house.shelf._claims = {id: ("other", until) for id, (_, until) in
+                               house.shelf._claims.items()}  # fmt: skip
+
+    house.before = lose
+    await house.work()
+    assert house.asked == ["one"]
 
 
 async def test_only_its_app_sees_a_batch() -> None:

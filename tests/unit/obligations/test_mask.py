@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.core.answer import Lane
 from gateway.core.exchange import Exchange
 from gateway.core.findings import Direction, Finding
+from gateway.dialects.chat import Chat
 from gateway.obligations.mask import Mask, Restore, Vault
 from tests.exchanges import chat_request, decided, pieces
 from tests.fakes.inspector import FakeInspector
@@ -24,6 +26,13 @@ FIND = FakeInspector({ANN: "EMAIL_ADDRESS", BOB: "EMAIL_ADDRESS", TEL: "PHONE_NU
 PARAMS = {"labels": ["EMAIL_ADDRESS", "PHONE_NUMBER"], "with": "placeholder"}
 CONTENT = Lane(0, "content")
 ARGUMENTS = Lane(0, "tool_calls/0/function/arguments", json=True)
+
+
+class Continuing(Chat):
+    """A dialect whose provider holds the earlier turns."""
+
+    def continues(self, request: dict[str, Any]) -> bool:
+        return True
 
 
 async def inspected(*texts: str, **more: Any) -> Exchange:
@@ -53,6 +62,17 @@ class TestOut:
             "[[EMAIL_ADDRESS_1]] and [[EMAIL_ADDRESS_2]]",
             "[[EMAIL_ADDRESS_2]], [[EMAIL_ADDRESS_1]], [[PHONE_NUMBER_1]]",
         ]
+
+    async def test_turns_that_the_provider_joins_share_no_placeholder(self) -> None:
+        named: list[str] = []
+        for value in (ANN, BOB):
+            exchange = await inspected(f"I am {value}")
+            exchange.dialect = Continuing()
+            await Mask(FakeMasker())(exchange, PARAMS)
+            named += re.findall(
+                r"\[\[EMAIL_ADDRESS_\d+\]\]", exchange.request["messages"][0]["content"]
+            )
+        assert len(set(named)) == 2
 
     async def test_a_conversation_that_goes_on_is_masked_alike(self) -> None:
         first, _ = await masked(f"I am {ANN}", f"call {TEL}")

@@ -40,6 +40,7 @@ class Answers:
         self.exchange = exchange
         exchange.received = await exchange.read()
         exchange.request = orjson.loads(exchange.received)
+        exchange.known["account"] = "opened"
         exchange.headers["x-govgate-cache"] = "off"
         if self._refuses is not None:
             exchange.decision = Decision("dec_1", "sha256:1", allowing(effect="deny"))
@@ -256,6 +257,27 @@ class TestWhatComesIn:
         assert (wire.status, wire.headers["allow"]) == (405, "POST")
         assert wire.json["error"]["code"] == "method_not_allowed"
         assert answers.exchange is None
+
+    @pytest.mark.parametrize("fault", [Denied(Code.INVALID_API_KEY, "no"), RuntimeError("canary")])
+    async def test_what_has_no_record_is_no_exchange_to_ask_for(
+        self, fault: Exception, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def stranger(exchange: Exchange) -> Events:
+            raise fault
+
+        wire = asking()
+        await DataPlane(stranger, body_limit=9)(CHAT, wire.scope, wire.receive, wire.send)
+        told = wire.headers["x-request-id"]
+        assert told == wire.headers["request-id"]
+        assert told.startswith("req_")
+        assert (told in caplog.text) is isinstance(fault, RuntimeError)
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_nor_is_what_cannot_be_read(self, method: str) -> None:
+        wire = Wire(method=method, headers={"content-type": "text/plain"})
+        await serve(wire, Answers())
+        assert wire.status in (405, 415)
+        assert wire.headers["x-request-id"].startswith("req_")
 
     async def test_a_body_too_large_is_refused(self) -> None:
         wire = asking()

@@ -402,9 +402,18 @@ class TestWhatIsWritten:
         opened = journal.entries()[0]
         assert opened.parts["request_received"] == exchange.received
         assert orjson.loads(opened.parts["attributes"]) == {"x-govgate-user": "u1"}
+        assert "forwarded" not in opened.parts
         facts: dict[str, Any] = dict(opened.facts)
         assert facts.pop("started").startswith(exchange.started.isoformat()[:19])
         assert facts == {"action": "chat.completions.create", "model": "m", "stream": True}
+
+    async def test_the_headers_that_go_to_the_provider(self) -> None:
+        journal, exchange = budgeted(), coming()
+        exchange.call = replace(exchange.call, forwarded={"anthropic-beta": "a-1"})
+        await visited(journal, exchange, answering([whole_of("x")]))
+        opened = journal.entries()[0]
+        assert orjson.loads(opened.parts["forwarded"]) == {"anthropic-beta": "a-1"}
+        assert "a-1" not in str(opened.facts)
 
     async def test_no_text_stands_in_a_header(self) -> None:
         journal = budgeted()

@@ -9,9 +9,11 @@ import pytest
 
 from gateway.adapters.rate_limits import LocalRateLimits
 from gateway.core.answer import Events
+from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Denied, Malformed, Unavailable
 from gateway.core.exchange import Call, Exchange
 from gateway.core.principal import Limits, Principal
+from gateway.dialects.messages import Messages
 from gateway.stages.authenticate import Authenticate
 from tests.exchanges import CHAT, SOMEBODY, answering, chat_request, heard, whole
 from tests.fakes.keys import FakeKeys
@@ -84,6 +86,35 @@ async def test_when_keys_cannot_be_asked_nobody_comes_in() -> None:
     with pytest.raises(Unavailable):
         await gate.enter()
     assert gate.reads == 0
+
+
+@pytest.mark.parametrize(
+    ("dialect", "forwarded", "param"),
+    [
+        (Messages(), {"anthropic-version": "2023-06-01", "anthropic-beta": "a-1,b"}, None),
+        (Messages(), {"anthropic-beta": "ann@example.org"}, "anthropic-beta"),
+        (Messages(), {"anthropic-version": "secret plan"}, "anthropic-version"),
+        (CHAT, {"anthropic-beta": "a-1"}, "anthropic-beta"),
+    ],
+)
+async def test_no_free_text_reaches_a_provider_in_a_header(
+    dialect: Dialect, forwarded: dict[str, str], param: str | None
+) -> None:
+    request = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
+
+    async def read() -> bytes:
+        assert param is None, "the body was read"
+        return orjson.dumps(request)
+
+    exchange = Exchange(dialect, read, Call("key", forwarded=forwarded))
+    if param is None:
+        await Gate().pass_through(exchange)
+        assert exchange.request == request
+        return
+    with pytest.raises(Malformed) as refused:
+        await Gate().pass_through(exchange)
+    assert refused.value.param == param
+    assert forwarded[param] not in refused.value.message
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ def asking(request: dict[str, Any] | None = None, keep: float | None = 60.0, **k
     return exchange
 
 
+def with_header(beta: str) -> Exchange:
+    exchange = asking()
+    exchange.call = replace(exchange.call, forwarded={"anthropic-beta": beta})
+    return exchange
+
+
 class House:
     """The stage before an upstream that notes what it says, as `route` does."""
 
@@ -127,9 +133,11 @@ async def test_streamed_or_not_it_is_one_entry(kept_streamed: bool, streamed: bo
         asking(principal=replace(SOMEBODY, app="other-bot")),
         asking(principal=replace(SOMEBODY, org="other")),
         asking(decision=Decision("dec_2", "sha256:2", allowing())),
+        with_header("a-2026-01-01"),
     ],
-    ids=["text", "parameter", "model", "choices", "app", "organisation", "policy revision"],
-)
+    ids=["text", "parameter", "model", "choices", "app", "organisation", "policy revision",
+         "a header of the API"],
+)  # fmt: skip
 async def test_what_may_shape_the_answer_or_who_may_see_it_tells_apart(other: Exchange) -> None:
     house = House()
     await house.ask(asking())

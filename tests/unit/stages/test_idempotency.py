@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -65,13 +65,14 @@ class Desk:
         body: bytes | None = None,
         content_type: str = "application/json",
         model: str | None = None,
+        forwarded: Mapping[str, str] | None = None,
         **more: Any,
     ) -> tuple[Exchange, list[Event]]:
         """One exchange, to its end."""
         request = chat_request(*texts, **more)
-        exchange = Exchange(
-            CHAT, _never, Call("k", idempotency_key=name, content_type=content_type, model=model)
-        )
+        call = Call("k", idempotency_key=name, content_type=content_type, model=model,
+                    forwarded=forwarded or {})  # fmt: skip
+        exchange = Exchange(CHAT, _never, call)
         exchange.principal = who
         exchange.received = orjson.dumps(request) if body is None else body
         exchange.request = request
@@ -159,7 +160,8 @@ async def test_c29_another_request_under_the_same_key_is_refused() -> None:
     desk = Desk()
     await desk.ask("n", "one")
     for other in (desk.ask("n", "two"), desk.ask("n", "one", stream=True),
-                  desk.ask("n", "one", model="elsewhere")):  # fmt: skip
+                  desk.ask("n", "one", model="elsewhere"),
+                  desk.ask("n", "one", forwarded={"anthropic-beta": "a"})):  # fmt: skip
         with pytest.raises(Denied) as refused:
             await other
         assert refused.value.code is Code.IDEMPOTENCY_KEY_REUSED

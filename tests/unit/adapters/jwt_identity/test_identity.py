@@ -87,6 +87,11 @@ HEADS: dict[str, dict[str, Any]] = {
     "a proof": {"typ": "dpop+jwt"},
     "an unknown key": {"kid": "k9"},
     "an extension": {"crit": ["exp"]},
+    "algorithms": {"alg": []},
+    "an algorithm that is an object": {"alg": {}},
+    "no algorithm": {"alg": None},
+    "names of keys": {"kid": ["k1"]},
+    "types": {"typ": ["JWT"]},
 }
 
 

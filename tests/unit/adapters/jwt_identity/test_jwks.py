@@ -97,6 +97,23 @@ async def test_without_keys_nobody_is_anybody(fault: Exception) -> None:
     assert await issuer.source.find("k1", "ES256") is not None
 
 
+@pytest.mark.parametrize("fault", [KeyError("crv"), RuntimeError("x"), TypeError("x")])
+async def test_no_fault_ends_the_refreshing_for_good(fault: Exception) -> None:
+    issuer = Issuer()
+    await issuer.source.find("k1", "ES256")
+    issuer.away = fault
+    issuer.clock += jwks.FRESH + 1
+    assert await issuer.source.find("k1", "ES256") is not None
+    await turns()
+    issuer.away = None
+    issuer.keys = [key("k2")]
+    issuer.clock += jwks.RETRY
+    assert await issuer.source.find("k1", "ES256") is not None
+    await turns()
+    assert issuer.asked == 3
+    assert await issuer.source.find("k2", "ES256") is not None
+
+
 async def test_a_name_that_could_not_be_looked_up_is_not_called_unknown() -> None:
     issuer = Issuer()
     await issuer.source.find("k1", "ES256")
@@ -160,6 +177,13 @@ PUBLIC = key("k1").as_dict(private=False)
         key("k1").as_dict(private=True),
         {**PUBLIC, "use": "enc"},
         {**PUBLIC, "key_ops": ["encrypt"]},
+        {**PUBLIC, "key_ops": None},
+        {**PUBLIC, "key_ops": 5},
+        {**PUBLIC, "key_ops": "verify"},
+        {**PUBLIC, "crv": "P-999"},
+        {**PUBLIC, "crv": []},
+        {"kty": "OKP", "kid": "k1", "crv": "Ed999", "x": "AA"},
+        {**PUBLIC, "kid": ["k1"]},
         {**PUBLIC, "kty": "AKP"},
         {**PUBLIC, "x": "!"},
         {"kty": "EC"},
@@ -168,7 +192,9 @@ PUBLIC = key("k1").as_dict(private=False)
         None,
         jwk.generate_key("RSA", 1_024, {"kid": "k1"}).as_dict(private=False),
     ],
-    ids=["symmetric", "private", "for encryption", "other operations", "unknown type", "no point",
+    ids=["symmetric", "private", "for encryption", "other operations",
+         "null operations", "a number of operations", "an operation", "unknown curve",
+         "curves", "unknown other curve", "names", "unknown type", "no point",
          "half", "empty", "text", "null", "short RSA"],
 )  # fmt: skip
 def test_a_key_that_cannot_be_believed_is_left_out(jwk_: Any) -> None:

@@ -42,14 +42,20 @@ def test_only_a_call_turned_away_may_be_tried_again(status: int) -> None:
     assert error.retryable == (status in (429, 503, 529))
 
 
-ERROR = {"message": "m", "type": "t", "param": None, "code": "c", "more": 1}
+ERROR = {"message": "m", "type": "t", "param": None, "code": "c"}
+MORE = {"failed_generation": "said", "metadata": {"raw": "said"}, "more": 1}
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"error": ERROR}, ERROR),
-        ([{"error": ERROR}], ERROR),
+        ({"error": ERROR | MORE}, ERROR),
+        ([{"error": ERROR | MORE}], ERROR),
+        (ERROR | MORE, ERROR),
+        ({"error": {"message": "m", "code": {"said": 1}, "type": ["said"], "param": {}}},
+         {"message": "m"}),
+        ({"error": {"message": "m", "status": "S", "details": [{}]}},
+         {"message": "m", "status": "S", "details": [{}]}),
         ({"error": "m"}, {"message": "m"}),
         ({"object": "error", "message": "m", "code": 7}, {"message": "m", "code": 7}),
         ({"error": {"type": "no message"}}, None),
@@ -58,8 +64,8 @@ ERROR = {"message": "m", "type": "t", "param": None, "code": "c", "more": 1}
         ([], None),
         ("m", None),
     ],
-)
-def test_error_objects(body: object, said: object) -> None:
+)  # fmt: skip
+def test_nothing_but_words_that_are_known_is_kept_of_an_error(body: object, said: object) -> None:
     assert error_object(orjson.dumps(body)) == said
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.adapters.providers.ssrf import guarded
 from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -289,6 +290,30 @@ async def test_a_proxy_of_the_environment(
             assert await response.aread() == b"ok"
     assert bool(lines) == through
     assert all(line.startswith(b"POST http://127.0.0.1") for line in lines)
+
+
+async def test_only_what_goes_through_a_proxy_is_opened_as_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head(reader)
+        writer.write(OK)
+
+    public, proxys = guarded(allow_private=False), guarded(allow_private=True)
+    async with listening(proxy) as proxy_port, listening(saying(OK)) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy_port}")
+        options = {"trust_env": True, "open_socket": public, "open_to_proxy": proxys}
+        async with client(**options) as transport:
+            monkeypatch.setenv("no_proxy", "")
+            response = await transport.handle_async_request(post(port))
+            assert await response.aread() == b"ok"
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            with pytest.raises(httpx.ConnectError, match="private"):
+                await transport.handle_async_request(post(port))
+            monkeypatch.delenv("http_proxy")
+            monkeypatch.setenv("no_proxy", "")
+            with pytest.raises(httpx.ConnectError, match="private"):
+                await transport.handle_async_request(post(port))
 
 
 async def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

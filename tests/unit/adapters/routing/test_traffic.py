@@ -87,6 +87,46 @@ async def test_an_answer_that_breaks_off_is_a_failure() -> None:
     assert (await site.shut(A)).status == 503
 
 
+async def test_who_breaks_off_every_answer_is_left_alone() -> None:
+    site = Site()
+    for _ in range(2):
+        turn = await site.traffic.enter(A)
+        turn.answered()
+        turn.failed(FAILED)
+        turn.leave()
+    assert (await site.shut(A)).status == 503
+    site.now += 30
+    trial = await site.traffic.enter(A)
+    trial.answered()
+    trial.failed(FAILED)
+    trial.leave()
+    assert (await site.shut(A)).retry_after == 30
+
+
+async def test_a_trial_that_is_answered_at_length_keeps_nobody_out() -> None:
+    site = Site()
+    for _ in range(2):
+        await site.fails(A, FAILED)
+    site.now += 30
+    trial = await site.traffic.enter(A)
+    trial.answered()
+    other = await site.traffic.enter(A)
+    trial.leave()
+    other.leave()
+    await site.fails(A, FAILED)  # one is not yet too many
+    assert site.first() == "a"
+
+
+async def test_an_answer_counts_when_it_is_over() -> None:
+    site = Site()
+    await site.fails(A, FAILED)
+    turn = await site.traffic.enter(A)
+    turn.answered()
+    turn.leave()
+    await site.fails(A, FAILED)
+    assert site.first() == "a"
+
+
 async def test_models_of_a_provider_fail_apart_and_share_its_places() -> None:
     site = Site(most=1)
     other = Model("m", "a", "y")

@@ -1,0 +1,90 @@
+"""The texts of an OpenAI answer that stand outside its streamed members: they are read too.
+
+Every string is text, also in members that are not known here, but for names and ids that look
+like one, for bytes that spell nothing, and for what spells the text out, which is dropped
+wherever text is looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.core.answer import Event, Lane, Run
+from gateway.dialects.fields import is_token
+
+APART = -1
+"""The group of text that stands whole in one event."""
+
+_SPELLED = frozenset({"logprobs", "prompt_logprobs", "token_ids", "prompt_token_ids"})
+"""Members that spell the text out: OpenAI's, and those that vLLM adds."""
+_STRUCTURE = frozenset(
+    {"id", "type", "role", "model", "object", "name", "format", "finish_reason", "call_id"}
+    | {"native_finish_reason", "tool_call_id", "request_id", "system_fingerprint"}
+    | {"service_tier", "provider", "severity", "obfuscation"}
+)
+"""Members that are names and ids where they look like one."""
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*")
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=_-]*", re.ASCII)
+_LEAST_SEALED = 40
+"""Characters below which base64 is taken for text: sealed content is longer."""
+
+
+def with_loose(event: Event, known: Sequence[Run]) -> list[Run]:
+    """The `known` runs of an event, and after them a run for every other text in it."""
+    told = {(id(run.holder), run.key) for run in known}
+    loose = [
+        Run(Lane(APART, f"#{number}", json=key == "arguments"), holder, key)
+        for number, (holder, key) in enumerate(_strings(event.data, told, ""))
+    ]
+    return [*known, *loose]
+
+
+def unspell(value: Any) -> bool:
+    """Make null whatever in `value` spells text out; True when there was any."""
+    found = False
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in _SPELLED and inner:
+                value[name], found = None, True
+            elif isinstance(inner, dict | list):
+                found = unspell(inner) or found
+    elif isinstance(value, list):
+        found = any([unspell(inner) for inner in value])
+    return found
+
+
+def without_repeated(event: Event) -> None:
+    """Take `message` out where a piece of a stream has it beside what the piece says.
+
+    Some providers repeat there all that was said so far.
+    """
+    for choice in event.data.get("choices") or ():
+        spoken = choice.get("delta") is not None or choice.get("text") is not None
+        if spoken and "message" in choice:
+            del choice["message"]
+            event.edited()
+
+
+def _strings(holder: Any, told: set[tuple[int, Any]], inside: str) -> Iterator[tuple[Any, Any]]:
+    """The places of the strings in `holder`, the value of the member `inside`, however deep."""
+    for key in holder if isinstance(holder, dict) else range(len(holder)):
+        value = holder[key]
+        if isinstance(value, str):
+            if (id(holder), key) not in told and not _unspoken(key, value, inside):
+                yield holder, key
+        elif isinstance(value, dict | list) and key not in _SPELLED:
+            yield from _strings(value, told, key if isinstance(key, str) else inside)
+
+
+def _unspoken(key: Any, value: str, inside: str) -> bool:
+    if not isinstance(key, str):
+        return False
+    if key in _STRUCTURE:
+        return is_token(value)
+    if key == "url":
+        return _DATA_URL.fullmatch(value) is not None
+    sealed = key in ("data", "b64_json") or key.endswith("signature") or "encrypted" in key
+    long = len(value) >= _LEAST_SEALED or (inside == "audio" and key == "data")
+    return sealed and long and _BASE64.fullmatch(value) is not None
