@@ -10,14 +10,13 @@ from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
 from gateway.core.findings import Finding
-from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.dialects import chat_answer, chat_request, chat_shape, chat_texts, chat_tools
 from gateway.dialects.answer_texts import unspell
-from gateway.dialects.lens import Lens
+from gateway.dialects.choices import Choices
 
 
-class Chat(Lens):
+class Chat(Choices):
     """The lens of chat completions. It keeps no state."""
 
     action = "chat.completions.create"
@@ -96,23 +95,6 @@ class Chat(Lens):
     def hollow(self, event: Event) -> bool:
         return event.raw is None and not event.whole and chat_answer.says_nothing(event)
 
-    def usage(self, event: Event) -> Usage | None:
-        match event.data.get("usage"):
-            case {"prompt_tokens": int() as read, "completion_tokens": int() as said}:
-                return Usage(max(read, 0), max(said, 0), exact=_final(event))
-            case _:
-                return None
-
-    def only_usage(self, event: Event) -> bool:
-        return not event.whole and not event.data.get("choices") and bool(event.data.get("usage"))
-
-    def hide_usage(self, event: Event) -> bool:
-        if event.whole or "usage" not in event.data:
-            return False
-        del event.data["usage"]
-        event.edited()
-        return True
-
     def tool_calls(self, answer: dict[str, Any]) -> Sequence[str]:
         return list(_called(answer))
 
@@ -131,9 +113,3 @@ def _called(answer: dict[str, Any]) -> Iterator[str]:
             yield (call.get("function") or call.get("custom") or {}).get("name") or ""
         if call := message.get("function_call"):
             yield call.get("name") or ""
-
-
-def _final(event: Event) -> bool:
-    """Whether a count is the last: some providers tell a running one with every chunk."""
-    choices = event.data.get("choices") or ()
-    return event.whole or all(choice.get("finish_reason") for choice in choices)

@@ -10,11 +10,10 @@ from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
 from gateway.core.errors import Malformed
-from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.dialects import chat_answer, chat_shape, fields
 from gateway.dialects.answer_texts import APART, unspell, with_loose, without_repeated
-from gateway.dialects.lens import Lens
+from gateway.dialects.choices import Choices
 
 MOST_CHOICES = 128
 DEFAULT_LIMIT = 16
@@ -41,7 +40,7 @@ _ENVELOPE = frozenset({*_HEAD, "object", "choices", "usage"})
 _CHOICE = frozenset({"index", "finish_reason", *_TEXTS})
 
 
-class Completions(Lens):
+class Completions(Choices):
     """The lens of text completions. It keeps no state."""
 
     action = "completions.create"
@@ -125,23 +124,6 @@ class Completions(Lens):
     def hollow(self, event: Event) -> bool:
         return event.raw is None and not event.whole and _says_nothing(event.data)
 
-    def usage(self, event: Event) -> Usage | None:
-        match event.data.get("usage"):
-            case {"prompt_tokens": int() as read, "completion_tokens": int() as said}:
-                return Usage(max(read, 0), max(said, 0), exact=_final(event))
-            case _:
-                return None
-
-    def only_usage(self, event: Event) -> bool:
-        return not event.whole and not event.data.get("choices") and bool(event.data.get("usage"))
-
-    def hide_usage(self, event: Event) -> bool:
-        if event.whole or "usage" not in event.data:
-            return False
-        del event.data["usage"]
-        event.edited()
-        return True
-
     def fold(self, events: Sequence[Event]) -> dict[str, Any]:
         if len(events) == 1 and events[0].whole:
             return events[0].data
@@ -214,9 +196,3 @@ def _joined(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any
     """Two pieces of `logprobs`: lists by token, which follow each other."""
     lists: Iterable[str] = [name for name in more if isinstance(more[name], list)]
     return {**before, **more} | {name: [*(before.get(name) or ()), *more[name]] for name in lists}
-
-
-def _final(event: Event) -> bool:
-    """Whether a count is the last: some providers tell a running one with every chunk."""
-    choices = event.data.get("choices") or ()
-    return event.whole or all(choice.get("finish_reason") for choice in choices)

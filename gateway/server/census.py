@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 from litestar import Litestar
 from litestar.routes import ASGIRoute, HTTPRoute
@@ -66,4 +67,4 @@ def _declared(path: str, methods: tuple[str, ...], options: dict[str, object]) -
         return Route(path, methods, posture)
     if dialect is None:
         raise UndeclaredRoute(f"{path}: it is governed, and has no dialect")
-    return Route(path, methods, posture, dialect)  # type: ignore[arg-type]
+    return Route(path, methods, posture, cast(Dialect, dialect))

@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {
     "core/dialect": "tests/unit/dialects/test_chat.py",
     "core/errors": "tests/laws/test_faults.py",
     "core/ports": "tests/contracts",
+    "dialects/choices": "tests/unit/dialects/test_chat.py",
     "dialects/chat_answer": "tests/unit/dialects/test_chat.py",
     "dialects/chat_request": "tests/unit/dialects/test_chat.py",
     "dialects/chat_shape": "tests/unit/dialects/test_chat.py",

@@ -6,22 +6,20 @@ second time, and no row has to be written when it ends.
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.adapters.store.engine import for_writing, open_engine, unavailable
+from gateway.adapters.store.engine import unavailable
 from gateway.adapters.store.records import SqlRecords, StoredEntry
 from gateway.adapters.store.sealing import Tampered
 from gateway.adapters.store.tables import AuditEntry, IdempotencyKey, table
+from gateway.adapters.store.threads import Threads
 from gateway.core.errors import Code, Unavailable
 from gateway.core.exchange import Outcome
 from gateway.core.ports import Earlier
@@ -48,14 +46,14 @@ class SqlRepeats:
         patience: float = 2.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.engine = open_engine(url, patience)
+        self._threads = Threads(url, "repeats", patience)
+        self.engine = self._threads.engine
         self._pepper = pepper
         self._records = records
         self._now = now
-        self._threads = ThreadPoolExecutor(2, "repeats")
 
     async def earlier(self, key_id: str, name: str, content: bytes) -> Earlier | None:
-        return await self._in_thread(self._earlier, key_id, name, content)
+        return await self._threads.run(self._earlier, key_id, name, content)
 
     async def claim(
         self, principal: Principal, name: str, content: bytes, exchange_id: str, after: str | None
@@ -69,11 +67,11 @@ class SqlRepeats:
             "media": None,
             "expires_at": self._now() + KEPT,
         }
-        return await self._in_thread(self._claim, row, after, writes=True)
+        return await self._threads.run(self._claim, row, after, writes=True)
 
     async def note_media(self, exchange_id: str, media: str) -> None:
         noted = update(_KEY).where(_KEY.c.exchange_id == exchange_id).values(media=media)
-        await self._in_thread(lambda connection: connection.execute(noted), writes=True)
+        await self._threads.run(lambda connection: connection.execute(noted), writes=True)
 
     async def released(self, exchange_id: str) -> bytes | None:
         try:
@@ -90,8 +88,7 @@ class SqlRepeats:
 
     async def stop(self) -> None:
         """Close the connections."""
-        await asyncio.to_thread(self._threads.shutdown)
-        self.engine.dispose()
+        await self._threads.stop()
 
     def _earlier(
         self, connection: Connection, key_id: str, name: str, content: bytes
@@ -139,25 +136,6 @@ class SqlRepeats:
 
     def _mac(self, what: str, text: bytes) -> bytes:
         return hmac.digest(self._pepper, f"idempotency {what}\n".encode() + text, "sha256")
-
-    async def _in_thread(
-        self, work: Callable[..., T], *arguments: object, writes: bool = False
-    ) -> T:
-        """`work(connection, *arguments)` in a transaction, off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, partial(self._transaction, work, arguments, writes)
-        )
-
-    def _transaction(
-        self, work: Callable[..., T], arguments: tuple[object, ...], writes: bool
-    ) -> T:
-        engine = for_writing(self.engine) if writes else self.engine
-        try:
-            with engine.begin() as connection:
-                return work(connection, *arguments)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
 
 
 def _released(entry: StoredEntry) -> bytes | None:

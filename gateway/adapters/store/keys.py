@@ -11,20 +11,17 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from cachetools import TLRUCache
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.store.budgets import create_budget
-from gateway.adapters.store.engine import for_writing, open_engine, unavailable
 from gateway.adapters.store.key_text import KeyText
 from gateway.adapters.store.tables import ApiKey, table
+from gateway.adapters.store.threads import Threads
 from gateway.core.money import Money
 from gateway.core.principal import Limits, Principal
 
@@ -84,10 +81,10 @@ class SqlKeys:
         patience: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine = open_engine(url, patience)
+        self._threads = Threads(url, "keys", patience)
+        self.engine = self._threads.engine
         self._pepper = pepper
         self._clock = clock
-        self._threads = ThreadPoolExecutor(2, "keys")
         self._cache: TLRUCache[bytes, _Seen] = TLRUCache(
             MOST_CACHED, ttu=lambda _, seen, __: seen.at + FRESH, timer=clock
         )
@@ -114,7 +111,7 @@ class SqlKeys:
 
     async def stands(self, principal: Principal) -> bool:
         """Whether the key is neither revoked nor expired. Raises `Unavailable`."""
-        return await self._in_thread(_stands, principal.key_id)
+        return await self._threads.run(_stands, principal.key_id)
 
     async def create(self, key: NewKey) -> tuple[str, Principal]:
         """Make a key, and its budget if it has one. The text is not to be had again.
@@ -124,52 +121,32 @@ class SqlKeys:
         if key.expires_at is not None and key.expires_at.tzinfo is None:
             raise ValueError("an expiry needs a time zone")
         fresh = KeyText.new(key.env)
-        principal = await self._in_thread(self._create, key, fresh, writes=True)
+        principal = await self._threads.run(self._create, key, fresh, writes=True)
         return fresh.text, principal
 
     async def list(self, org: str = "default") -> Sequence[KeyState]:
         """Every key of an organisation, the oldest first, revoked ones too."""
-        return await self._in_thread(_list, org)
+        return await self._threads.run(_list, org)
 
     async def revoke(self, key_id: str) -> bool:
         """Revoke a key, effective within a second; False when there is none to revoke."""
-        return await self._in_thread(_revoke, key_id, writes=True)
+        return await self._threads.run(_revoke, key_id, writes=True)
 
     async def rotate(self, key_id: str, grace: timedelta = timedelta(0)) -> str | None:
         """A new secret for a key; the old one stays good for `grace`. None when there is no
         such key, or it was revoked."""
-        return await self._in_thread(self._rotate, key_id, grace, writes=True)
+        return await self._threads.run(self._rotate, key_id, grace, writes=True)
 
     async def stop(self) -> None:
         """Close the connections."""
-        await asyncio.to_thread(self._threads.shutdown)
-        self.engine.dispose()
+        await self._threads.stop()
 
     async def _read_into_cache(self, digest: bytes, key: KeyText) -> Principal | None:
         at = self._clock()
-        principal = await self._in_thread(self._find, key)
+        principal = await self._threads.run(self._find, key)
         if principal is not None and self._clock() - at < FRESH:
             self._cache[digest] = _Seen(principal, at)
         return principal
-
-    async def _in_thread(
-        self, work: Callable[..., T], *arguments: object, writes: bool = False
-    ) -> T:
-        """`work(connection, *arguments)` in a transaction, off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, partial(self._transaction, work, arguments, writes)
-        )
-
-    def _transaction(
-        self, work: Callable[..., T], arguments: tuple[object, ...], writes: bool
-    ) -> T:
-        engine = for_writing(self.engine) if writes else self.engine
-        try:
-            with engine.begin() as connection:
-                return work(connection, *arguments)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
 
     def _find(self, connection: Connection, key: KeyText) -> Principal | None:
         """The key's principal. An unknown id costs the same work as a wrong secret."""

@@ -8,21 +8,17 @@ waits for SQLite's one write lock too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
-from gateway.adapters.store.engine import for_writing, open_engine, unavailable
 from gateway.adapters.store.sealing import Seal, SealedPart, Vault
 from gateway.adapters.store.tables import KeptDocument, KeptLine, table
+from gateway.adapters.store.threads import Threads
 from gateway.core.ports import Kept, Owner
 from gateway.core.principal import Principal
 
@@ -39,31 +35,31 @@ class SqlShelf:
     """Implements `Shelf` over a migrated database at `url`."""
 
     def __init__(self, url: str, vault: Vault, *, patience: float = 2.0) -> None:
-        self.engine = open_engine(url, patience)
+        self._threads = Threads(url, "shelf", patience)
+        self.engine = self._threads.engine
         self._vault = vault
-        self._threads = ThreadPoolExecutor(2, "shelf")
 
     async def put(self, kept: Kept, content: bytes | None = None) -> None:
         row = await asyncio.to_thread(self._row, kept, content)
-        await self._in_thread(_put, row, writes=True)
+        await self._threads.run(_put, row, writes=True)
 
     async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
-        row = await self._in_thread(_one, select(*_COLUMNS).where(_mine(kind, id, owner)))
+        row = await self._threads.run(_one, select(*_COLUMNS).where(_mine(kind, id, owner)))
         return None if row is None else self._kept(row)
 
     async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
-        row = await self._in_thread(_one, select(_KEPT).where(_mine(kind, id, owner)))
+        row = await self._threads.run(_one, select(_KEPT).where(_mine(kind, id, owner)))
         if row is None or row.content is None:
             return None
         return await asyncio.to_thread(_unsealed, self._seal(row), id, row.content)
 
     async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
         changed = replace(kept, document=document, working=working, version=kept.version + 1)
-        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(kept)))
+        row = await self._threads.run(_one, select(*_COLUMNS).where(_this(kept)))
         if row is None:
             return None
         sealed = await asyncio.to_thread(_document, self._seal(row), changed)
-        done = await self._in_thread(_change, kept, changed, sealed, writes=True)
+        done = await self._threads.run(_change, kept, changed, sealed, writes=True)
         return changed if done else None
 
     async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
@@ -71,68 +67,48 @@ class SqlShelf:
         if after is not None:
             wanted = wanted.where(_KEPT.c.kept_id < after)  # ids sort by time
         newest = wanted.order_by(_KEPT.c.kept_id.desc()).limit(limit)
-        return [self._kept(row) for row in await self._in_thread(_all, newest)]
+        return [self._kept(row) for row in await self._threads.run(_all, newest)]
 
     async def remove(self, kind: str, id: str, owner: Owner) -> bool:
-        return await self._in_thread(_remove, kind, id, owner, writes=True)
+        return await self._threads.run(_remove, kind, id, owner, writes=True)
 
     async def claim(self, kind: str, worker: str, seconds: float) -> Kept | None:
         waiting = select(_KEPT.c.kept_id).where(_waiting(kind, datetime.now(UTC))).limit(1)
-        if not await self._in_thread(_all, waiting):  # a look takes no lock
+        if not await self._threads.run(_all, waiting):  # a look takes no lock
             return None
-        row = await self._in_thread(_claim, kind, worker, seconds, writes=True)
+        row = await self._threads.run(_claim, kind, worker, seconds, writes=True)
         if row is None:
             return None
         try:
             return self._kept(row)
         except (ValueError, RuntimeError) as error:  # altered, or under another keyring
             _log.critical("kept_document_unreadable", kept_id=row.kept_id, error=str(error))
-            await self._in_thread(_put_aside, row, writes=True)
+            await self._threads.run(_put_aside, row, writes=True)
             return None
 
     async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
-        return await self._in_thread(_renew, kept, worker, seconds, writes=True)
+        return await self._threads.run(_renew, kept, worker, seconds, writes=True)
 
     async def begin_line(self, batch: Kept, index: int, worker: str) -> bool:
-        return await self._in_thread(_begin_line, batch, index, worker, writes=True)
+        return await self._threads.run(_begin_line, batch, index, worker, writes=True)
 
     async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
-        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(batch)))
+        row = await self._threads.run(_one, select(*_COLUMNS).where(_this(batch)))
         if row is not None:  # else removed meanwhile: nobody wants the result
             part = f"line/{index}"
             sealed = await asyncio.to_thread(_sealed, self._seal(row), batch.id, part, result)
-            await self._in_thread(_end_line, batch, index, sealed, writes=True)
+            await self._threads.run(_end_line, batch, index, sealed, writes=True)
 
     async def lines(self, batch: Kept) -> dict[int, bytes | None]:
-        row = await self._in_thread(_one, select(*_COLUMNS).where(_this(batch)))
+        row = await self._threads.run(_one, select(*_COLUMNS).where(_this(batch)))
         if row is None:
             return {}
-        begun = await self._in_thread(_all, select(_LINE).where(_LINE.c.kept_id == batch.id))
+        begun = await self._threads.run(_all, select(_LINE).where(_LINE.c.kept_id == batch.id))
         return await asyncio.to_thread(_read_lines, self._seal(row), batch.id, begun)
 
     async def stop(self) -> None:
         """Close the connections."""
-        await asyncio.to_thread(self._threads.shutdown)
-        self.engine.dispose()
-
-    async def _in_thread(
-        self, work: Callable[..., T], *arguments: object, writes: bool = False
-    ) -> T:
-        """`work(connection, *arguments)` in a transaction, off the event loop."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, partial(self._transaction, work, arguments, writes)
-        )
-
-    def _transaction(
-        self, work: Callable[..., T], arguments: tuple[object, ...], writes: bool
-    ) -> T:
-        engine = for_writing(self.engine) if writes else self.engine
-        try:
-            with engine.begin() as connection:
-                return work(connection, *arguments)
-        except SQLAlchemyError as error:
-            raise unavailable(error) from error
+        await self._threads.stop()
 
     def _row(self, kept: Kept, content: bytes | None) -> dict[str, Any]:
         seal = Seal.new(self._vault, kept.id)
