@@ -9,6 +9,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 JOBS ?= 2
 IMAGE ?= govgate:0.1.0
+SOAKED = tests/laws/test_log_history.py $(addprefix tests/faults/test_, \
+	kill.py many_writers.py syscalls.py tampering.py)
 
 # The first of these that runs and is new enough; PYTHON=… overrides.
 PYTHON = $(shell for each in python3.11 python3.12 python3.13 python3; do \
@@ -38,6 +40,17 @@ check: setup lint types imports locks policy-check ## lint, types, import rules,
 .PHONY: test
 test: setup services ## every test: unit, laws, contracts, integration, clients; ARGS=… for pytest
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+.PHONY: test-litellm
+test-litellm: setup ## the clients that need LiteLLM's SDK; `make test` leaves them out, except in CI
+	@.ci/clients litellm
+	@$(BIN)/python -m pytest tests/clients -k "LiteLLM or DSPy" $(ARGS)
+
+.PHONY: soak
+soak: setup services ## the faults in full: kills, writers, system calls, tamperings; hours
+	@GOVGATE_TEST_KILLS=500 GOVGATE_TEST_APPENDS=200000 GOVGATE_TEST_SYSCALLS=all \
+	GOVGATE_TEST_TAMPERINGS=10000 GOVGATE_TEST_PROFILE=thorough \
+	$(BIN)/python -m pytest -rP --durations=0 $(SOAKED) $(ARGS)
 
 .PHONY: bench
 bench: setup ## measure against the direct call, the floor and installed peers

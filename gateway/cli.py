@@ -11,18 +11,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
-from pydantic import SecretStr, ValidationError
-from pydantic_settings import SettingsError
+from pydantic import SecretStr
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from gateway.adapters.routing.routes import Routes
 from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
-from gateway.commands import Commands
+from gateway.cli_audit import audit
+from gateway.cli_query import inspect
+from gateway.cli_reports import report
+from gateway.cli_upkeep import backup, database, restore
+from gateway.cli_witness import witness
+from gateway.commands import Commands, settings
 from gateway.core.money import Money, dollars, usd
 from gateway.core.principal import Limits
-from gateway.settings import Settings, load
+from gateway.core.roles import Role
+from gateway.settings import Settings
 
 T = TypeVar("T")
 
@@ -35,31 +39,6 @@ _MOST = usd("1000000000")
 @click.version_option(package_name="govgate")
 def main() -> None:
     """A governance and audit gateway for AI traffic."""
-
-
-def settings() -> Settings:
-    """The settings of the environment, or an end with their errors in plain words."""
-    try:
-        known = load()
-    except ValidationError as error:
-        for problem in error.errors():
-            place = "__".join(str(part) for part in problem["loc"]).upper()
-            said = problem["msg"].removeprefix("Value error, ")
-            click.echo(f"GOVGATE_{place}: {said}" if place else said, err=True)
-        sys.exit(1)
-    except SettingsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
-    try:
-        make_url(known.database_url)
-    except (ArgumentError, ValueError):  # what they say may hold some of the password
-        click.echo(
-            "GOVGATE_DATABASE__URL is no URL of a database: sqlite:///FILE, or "
-            "postgresql+psycopg://USER:PASSWORD@HOST/NAME",
-            err=True,
-        )
-        sys.exit(1)
-    return known
 
 
 @main.command()
@@ -146,14 +125,22 @@ def _money(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option("--model", "models", multiple=True, help="A model it may use; a glob. Repeatable.")
 @click.option("--scope", "scopes", multiple=True, help="An action it may call; a glob.")
 @click.option("--tag", "tags", multiple=True, help="A tag that policies may speak of.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    type=click.Choice([role.value for role in Role]),
+    help="What its holder may see of the record. Repeatable.",
+)
 @click.option("--requests", type=click.IntRange(1), help="Requests a minute.")
 @click.option("--tokens", type=click.IntRange(1), help="Tokens a minute.")
 @click.option("--budget", callback=_money, help="Dollars it may spend in all, such as 5.00.")
 @click.option("--expires", callback=_duration, help="When it ends: 30d, 12h …")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(app: str, team: str, org: str, models: tuple[str, ...], scopes: tuple[str, ...],
-           tags: tuple[str, ...], requests: int | None, tokens: int | None, budget: Money | None,
-           expires: timedelta | None, as_json: bool) -> None:  # fmt: skip
+           tags: tuple[str, ...], roles: tuple[str, ...], requests: int | None,
+           tokens: int | None, budget: Money | None, expires: timedelta | None,
+           as_json: bool) -> None:  # fmt: skip
     """Make a key. It is shown once, now."""
     limits = Limits(requests, tokens)
     key = NewKey(
@@ -164,6 +151,7 @@ def create(app: str, team: str, org: str, models: tuple[str, ...], scopes: tuple
         scopes=scopes or ("*",),
         models=models or ("*",),
         tags=tags,
+        roles=roles,
         limits=limits,
         budget=budget,
         expires_at=None if expires is None else datetime.now(UTC) + expires,
@@ -243,6 +231,7 @@ def _row(state: KeyState) -> dict[str, Any]:
         "scopes": list(who.scopes),
         "models": list(who.models),
         "tags": list(who.tags),
+        "roles": list(who.roles),
         "budget_id": who.budget_id,
         "created": state.created_at.isoformat(timespec="seconds"),
         "expires": state.expires_at and state.expires_at.isoformat(timespec="seconds"),
@@ -358,3 +347,12 @@ def _wrong(known: Settings, routes: Routes) -> list[str]:
 
 def _without_password(url: str) -> str:
     return make_url(url).render_as_string(hide_password=True)
+
+
+main.add_command(audit)
+main.add_command(inspect)
+main.add_command(witness)
+main.add_command(backup)
+main.add_command(database)
+main.add_command(restore)
+main.add_command(report)

@@ -1,23 +1,33 @@
-"""How a command says that it cannot do its work: in a line that names the setting."""
+"""What every command needs: the settings, and how to say that it cannot do its work."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 import traceback
 from typing import Any
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from gateway.adapters.keyring import KeyringError
 from gateway.adapters.packs.documents import PackError
 from gateway.adapters.routing.routes import RoutesError
 from gateway.adapters.store.engine import UnsafeDatabase
+from gateway.adapters.store.log import RolledBack
+from gateway.adapters.store.log_files import LogKeyError
+from gateway.core.principal import Principal
+from gateway.settings import Settings, load
 
 _WRONG = (
     ValueError,
     KeyringError,
+    LogKeyError,
+    RolledBack,
     UnsafeDatabase,
     SQLAlchemyError,
     PermissionError,
@@ -42,6 +52,36 @@ class Commands(click.Group):
                 click.echo("".join(traceback.format_tb(error.__traceback__)), err=True)
             click.echo(f"cannot start: {_in_words(error)}", err=True)
             sys.exit(1)
+
+
+def settings() -> Settings:
+    """The settings of the environment, or an end with their errors in plain words."""
+    try:
+        known = load()
+    except ValidationError as error:
+        for problem in error.errors():
+            place = "__".join(str(part) for part in problem["loc"]).upper()
+            said = problem["msg"].removeprefix("Value error, ")
+            click.echo(f"GOVGATE_{place}: {said}" if place else said, err=True)
+        sys.exit(1)
+    except SettingsError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    try:
+        make_url(known.database_url)
+    except (ArgumentError, ValueError):  # what they say may hold some of the password
+        click.echo(
+            "GOVGATE_DATABASE__URL is no URL of a database: sqlite:///FILE, or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME",
+            err=True,
+        )
+        sys.exit(1)
+    return known
+
+
+def operator(name: str | None, org: str = "default") -> Principal:
+    """Whoever is at the command line: as `name`, or as this system knows them."""
+    return Principal(org, "operators", "cli", f"cli:{name or getpass.getuser()}")
 
 
 def _in_words(error: BaseException) -> str:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.providers.openai import OpenAIProvider
 from gateway.adapters.store.shelf import SqlShelf
+from gateway.core.errors import Malformed
+from gateway.core.ports import Provider
+from gateway.dialects import responses_request
 from gateway.governance.batches import Batches, BatchWorker
+from gateway.governance.conversations import Conversations
 from gateway.governance.files import Files
 from gateway.governance.responses import Responses, ResponseWorker
 from gateway.governance.unattended import Bell, Run
 from gateway.server.callers import Callers
 from gateway.server.census import POSTURE, Posture
+from gateway.server.conversations import conversation_routes
 from gateway.server.kept import kept_routes
 from gateway.settings import Settings
 
@@ -40,7 +47,9 @@ class Keeping:
     files: Files
     batches: Batches
     responses: Responses
+    conversations: Conversations
     together: int
+    body_limit: int
     _batch_bell: Bell
     _response_bell: Bell
     _working: list[asyncio.Task[None]] = field(default_factory=list)
@@ -48,7 +57,11 @@ class Keeping:
     def routes(self, callers: Callers) -> Sequence[HTTPRouteHandler]:
         """The endpoints, none of which calls a model."""
         opt = {POSTURE: Posture.CONTROL}
-        return kept_routes(callers.principal, self.files, self.batches, self.responses, opt)
+        who, limit = callers.principal, self.body_limit
+        return [
+            *kept_routes(who, self.files, self.batches, self.responses, opt, body_limit=limit),
+            *conversation_routes(who, self.conversations, opt, limit),
+        ]
 
     def start(self, run: Run) -> None:
         """Begin to work; `run` runs one exchange."""
@@ -73,16 +86,34 @@ class Keeping:
         await self.shelf.stop()
 
 
-def build_keeping(settings: Settings, keyring: Keyring, paths: Collection[str]) -> Keeping:
+def build_keeping(
+    settings: Settings,
+    keyring: Keyring,
+    paths: Collection[str],
+    providers: Mapping[str, Provider],
+) -> Keeping:
     """What is kept, over a migrated database; `paths` are those of the governed endpoints."""
-    shelf = SqlShelf(settings.database_url, keyring)
+    storing = {name: each for name, each in providers.items() if isinstance(each, OpenAIProvider)}
+    shelf = SqlShelf(settings.database_url, keyring, keyring.pepper)
     batch_bell, response_bell = Bell(), Bell()
     return Keeping(
         shelf,
         Files(shelf, settings.files.most_bytes),
         Batches(shelf, [path for path in BATCHED if path in paths], batch_bell),
-        Responses(shelf, response_bell),
+        Responses(shelf, response_bell, most_bytes=settings.server.body_limit, providers=storing),
+        Conversations(shelf, _check_items, settings.server.body_limit),
         settings.batches.together,
+        settings.server.body_limit,
         batch_bell,
         response_bell,
     )
+
+
+def _check_items(items: list[Any]) -> None:
+    """Raises `Malformed` for items that could not stand in a request."""
+    try:
+        responses_request.check({"model": "-", "input": items})
+    except Malformed as error:
+        param = (error.param or "").replace("input", "items", 1)
+        message = error.message.replace("'input", "'items", 1)
+        raise Malformed(message, param=param, code=error.code) from error

@@ -18,6 +18,7 @@ from rich.console import Console
 from gateway.adapters.store.keys import NewKey
 from gateway.adapters.store.migrate import migrate
 from gateway.core.money import usd
+from gateway.server.telling import Telling
 from gateway.settings import Settings
 from gateway.wiring import Gateway, build
 
@@ -58,6 +59,7 @@ async def examine(settings: Settings) -> dict[str, str]:
             states[name] = "ok"
         except Exception as error:  # noqa: BLE001 - whatever it is, that is the finding
             states[name] = f"{type(error).__name__}: {error}"
+    states["log"] = gateway.notary.log.state.problem or "ok"
     await gateway.stop()
     return states
 
@@ -133,17 +135,6 @@ The rules: policies/packs/baseline. The way in: docs/tutorials/first-exchange.md
         highlight=False,
         soft_wrap=True,
     )
-
-
-class Telling(uvicorn.Server):
-    """A server that says, on standard error, when and where it can be called."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            place = f"[{host}]" if ":" in host else host
-            print(f"serving on http://{place}:{port}", file=sys.stderr, flush=True)
 
 
 def _config(gateway: Gateway, settings: Settings) -> uvicorn.Config:

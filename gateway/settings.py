@@ -67,6 +67,7 @@ class Jwt(_Section):
     user_claim: str = "sub"
     scopes_claim: str = "scope"
     models_claim: str | None = None
+    roles_claim: str | None = None
     budget_claim: str | None = None
     requests_per_minute: Annotated[int, Field(ge=1)] | None = None
     tokens_per_minute: Annotated[int, Field(ge=1)] | None = None
@@ -86,6 +87,57 @@ class Database(_Section):
     lease_seconds: Annotated[float, Field(ge=1)] = 10.0
     """For how long a gateway that gives no sign is taken to be alive. What it left open is
     closed as `lost` after that."""
+
+
+class Ledger(_Section):
+    """How the records are proved."""
+
+    origin: str | None = None
+    """What the log is called where it is signed for the first time, such as
+    `example.org/govgate`. By default `govgate.local/` and the keyring's id."""
+    key: Path | None = None
+    """The log's private key. By default `log.key` in the data directory."""
+    state: Path | None = None
+    """What this host signed last. By default `log.state` in the data directory."""
+    erasures: Path | None = None
+    """Which keys were destroyed. By default `erasures.jsonl` in the data directory."""
+    witnesses: dict[str, str] = Field(default_factory=dict)
+    """Who co-signs, as JSON: the URL of each witness, and its public key."""
+    anchors: tuple[str, ...] = ()
+    """Where each new checkpoint is put besides: `s3://bucket/prefix`, `file:///folder`, or what
+    an installed package knows."""
+
+
+class Objects(_Section):
+    """How object storage is reached. What is not given is taken from AWS's own variables."""
+
+    endpoint: str | None = None
+    """Where a store that is not Amazon's answers, such as `https://minio.example.org`."""
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+
+    @property
+    def access(self) -> dict[str, str]:
+        """The options of S3 that are given."""
+        secret = self.secret_access_key
+        told = {
+            "endpoint": self.endpoint,
+            "region": self.region,
+            "access_key_id": self.access_key_id,
+            "secret_access_key": secret.get_secret_value() if secret else None,
+        }
+        return {name: value for name, value in told.items() if value}
+
+
+class Audit(_Section):
+    """How records are found."""
+
+    index: bool = True
+    """Whether this process keeps the index that searches read, when no other does."""
+    text: bool = True
+    """Whether the masked text of requests and answers is searched. Its words then stand in the
+    database in clear."""
 
 
 class Engine(StrEnum):
@@ -244,9 +296,16 @@ class Settings(BaseSettings):
     server: Server = Server()
     jwt: Jwt = Jwt()
     database: Database = Database()
+    ledger: Ledger = Ledger()
+    objects: Objects = Objects()
+    audit: Audit = Audit()
     policy: Policy = Policy()
     routes: Path | None = None
     """A YAML file with more providers, and the models that callers name."""
+    retention: Path | None = None
+    """A YAML file that says for how long payloads are kept, of what, and why."""
+    sinks: Path | None = None
+    """A YAML file with where records are sent as they come into the log."""
     upstream: Upstream = Upstream()
     replay: Replay = Replay()
     inspection: Inspection = Inspection()

@@ -26,6 +26,7 @@ from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.keys import SqlKeys
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.session import bound_keyring
+from gateway.auditing import Auditing, build_auditing
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Unavailable
 from gateway.core.pipeline import Proceed, pipeline
@@ -41,17 +42,22 @@ from gateway.dialects.moderations import Moderations
 from gateway.dialects.responses import Responses
 from gateway.dialects.speech import Speech
 from gateway.dialects.transcriptions import Transcriptions, Translations
+from gateway.erasing import Erasing, build_erasing
+from gateway.exporting import Exporting, build_exporting
 from gateway.governance.unattended import Run
 from gateway.inspectors.phrases import PhraseInspector
 from gateway.inspectors.pii import PiiInspector, scan
 from gateway.inspectors.recognisers import LABELS
 from gateway.inspectors.remembered import Remembered
 from gateway.keeping import Keeping, build_keeping
+from gateway.notary import Notary, build_notary
 from gateway.obligations.cache import cache
 from gateway.obligations.cap_tokens import cap_tokens
 from gateway.obligations.label import label
 from gateway.obligations.mask import Mask
+from gateway.obligations.pseudonymise import Pseudonymise
 from gateway.obligations.reroute import reroute
+from gateway.obligations.respond_with import respond_with
 from gateway.obligations.restrict_tools import restrict_tools
 from gateway.obligations.screen import Screen
 from gateway.server.app import Probe, build_app
@@ -63,12 +69,15 @@ from gateway.settings import Engine, Settings
 from gateway.stages.account import KeepAccount
 from gateway.stages.authenticate import Authenticate
 from gateway.stages.cache import UseCache
+from gateway.stages.converse import Converse
 from gateway.stages.decide import Decide
+from gateway.stages.decline import decline
 from gateway.stages.discharge import Discharge, Discharger
 from gateway.stages.idempotency import AnswerRepeats
 from gateway.stages.inspect import Inspect
 from gateway.stages.keep_responses import KeepResponses
 from gateway.stages.route import Route, dispatch
+from gateway.upkeep import Upkeep, build_upkeep
 from gateway.upstreams import Upstreams, build_upstreams
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -100,13 +109,24 @@ class Gateway:
     repeats: SqlRepeats
     closing: AsyncExitStack
     keeping: Keeping
+    notary: Notary
+    auditing: Auditing
+    erasing: Erasing
+    exporting: Exporting
+    upkeep: Upkeep
     probes: dict[str, Probe] = field(default_factory=dict)
     app: Litestar = field(init=False)
     run: Run = field(init=False)
 
     async def start(self) -> None:
         """Begin to write records and to work. Raises what the journal's `start` raises."""
+        await self.erasing.reapply()
         await self.journal.start()
+        await self.erasing.start()
+        await self.notary.start()
+        self.auditing.start()
+        self.exporting.start()
+        self.upkeep.start()
         self.keeping.start(self.run)
 
     async def stop(self) -> None:
@@ -114,11 +134,19 @@ class Gateway:
         end raises."""
         parts = (
             self.keeping.stop,
+            self.upkeep.stop,
+            self.exporting.stop,
+            self.auditing.stop,
+            self.notary.stop,
             self.journal.stop,
+            self.notary.finish,
+            self.auditing.finish,
+            self.exporting.finish,
             self.closing.aclose,
             self.keys.stop,
             self.repeats.stop,
             self.records.stop,
+            self.erasing.stop,
         )
         async with AsyncExitStack() as ending:
             for stop in reversed(parts):
@@ -135,21 +163,27 @@ def build(settings: Settings) -> Gateway:
     url = settings.database_url
     closing = AsyncExitStack()
     records = SqlRecords(url, keyring)
+    upstreams = build_upstreams(settings, keyring, closing)
+    journal = SqlJournal(url, keyring, lease=settings.database.lease_seconds)
     gateway = Gateway(
         pack=pack,
         policy=_policy(settings, pack, closing),
-        journal=SqlJournal(url, keyring, lease=settings.database.lease_seconds),
+        journal=journal,
         keys=SqlKeys(url, keyring.pepper),
         records=records,
         repeats=SqlRepeats(url, keyring.pepper, records),
         closing=closing,
-        keeping=build_keeping(settings, keyring, DIALECTS),
+        keeping=build_keeping(settings, keyring, DIALECTS, upstreams.providers),
+        notary=build_notary(settings, keyring, journal),
+        auditing=build_auditing(settings, keyring, journal, records, DIALECTS),
+        erasing=build_erasing(settings, keyring, journal, records),
+        exporting=build_exporting(settings, keyring, journal),
+        upkeep=build_upkeep(settings, journal),
     )
     gateway.probes = {"database": _writable(gateway.journal), "policy": _decides(gateway.policy)}
-    upstreams = build_upstreams(settings, keyring, closing)
     identities = _identities(settings, gateway)
     callers = Callers(identities)
-    governed = _pipeline(settings, gateway, identities, upstreams)
+    governed = _pipeline(settings, gateway, identities, upstreams, keyring.index_key)
     gateway.run = Unattended(governed, DIALECTS).run
     gateway.app = build_app(
         data_plane=DataPlane(
@@ -160,7 +194,12 @@ def build(settings: Settings) -> Gateway:
         dialects=DIALECTS,
         models=Models(callers, upstreams.catalogue),
         callers=callers,
-        kept=gateway.keeping.routes(callers),
+        kept=[
+            *gateway.keeping.routes(callers),
+            *gateway.notary.routes(callers),
+            *gateway.auditing.routes(callers),
+            *gateway.exporting.routes(callers),
+        ],
         probes=gateway.probes,
         duties=duties(),
         origins=settings.server.cors_origins,
@@ -192,6 +231,7 @@ def _identities(settings: Settings, gateway: Gateway) -> Keys:
             scopes=told.scopes_claim,
             models=told.models_claim,
             budget=told.budget_claim,
+            roles=told.roles_claim,
             limits=Limits(told.requests_per_minute, told.tokens_per_minute),
         ),
         issuer=told.issuer or "",
@@ -225,25 +265,34 @@ def _issuers_keys(settings: Settings, gateway: Gateway) -> Read:
 
 
 def _pipeline(
-    settings: Settings, gateway: Gateway, identities: Keys, upstreams: Upstreams
+    settings: Settings,
+    gateway: Gateway,
+    identities: Keys,
+    upstreams: Upstreams,
+    index_key: bytes,
 ) -> Proceed:
     """The stages, in order, onto the providers."""
     inspectors = _inspectors(settings, gateway.pack, gateway.closing)
+    answers = MemoryCache(most_bytes=settings.cache.most_bytes)
+    gateway.journal.on_erasure.append(answers.forget)
     return pipeline(
         [
             Authenticate(identities, LocalRateLimits()),
             KeepResponses(gateway.keeping.responses),
+            Converse(gateway.keeping.conversations),
             KeepAccount(gateway.journal),
-            AnswerRepeats(gateway.repeats),
+            decline,
             Inspect([Remembered(inspector) for inspector in inspectors.values()]),
+            AnswerRepeats(gateway.repeats),
             Decide(
                 gateway.policy,
                 upstreams.catalogue,
                 gateway.journal,
                 order=upstreams.traffic.order,
+                refusing={"respond_with": respond_with},
             ),
-            Discharge(_dischargers(inspectors)),
-            UseCache(MemoryCache(most_bytes=settings.cache.most_bytes)),
+            Discharge(_dischargers(inspectors, index_key)),
+            UseCache(answers),
             Route(
                 attempts=settings.upstream.attempts,
                 default_output=settings.upstream.max_output_tokens,
@@ -254,13 +303,18 @@ def _pipeline(
     )
 
 
-def _dischargers(inspectors: Mapping[str, Inspector]) -> dict[str, Discharger]:
+def _dischargers(
+    inspectors: Mapping[str, Inspector], index_key: bytes = b""
+) -> dict[str, Discharger]:
     """Every duty that a policy may name, in the order in which they act on a request.
 
-    Answers pass the other way: screened before masked values are put back.
+    Answers pass the other way: screened before masked values are put back. Whom a request is for
+    is a pseudonym before anything is masked in it.
     """
     return {
+        "respond_with": respond_with,
         "reroute": reroute,
+        "pseudonymise": Pseudonymise(index_key),
         "mask": Mask(PresidioMasker()),
         "screen": Screen(inspectors),
         "restrict_tools": restrict_tools,

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gateway.adapters.store.tables import Row
+from gateway.adapters.store.schema import Row
 
 context.configure(
     connection=context.config.attributes["connection"],

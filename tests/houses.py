@@ -98,6 +98,8 @@ class House:
     process: subprocess.Popen[bytes] | None = None
     prefix: tuple[str, ...] = ()
     """What the gateway's commands are run by, such as `nsenter`."""
+    module: str = "gateway"
+    """What serves: `govgate`, or a program of the tests that is the same but for one thing."""
     output: Path | None = None
     """Where the server's output goes; None is that of the tests."""
     _keys: dict[str, str] = field(default_factory=dict)
@@ -121,7 +123,8 @@ class House:
     def launch(self) -> subprocess.Popen[bytes]:
         """Begin to serve; the process, which is not ready yet."""
         self.port = self.port or free_port()
-        command = [*self.prefix, sys.executable, "-m", "gateway", "serve", "--port", str(self.port)]
+        serve = [sys.executable, "-m", self.module, "serve", "--port", str(self.port)]
+        command = [*self.prefix, *serve]
         with ExitStack() as files:
             to = None if self.output is None else files.enter_context(self.output.open("ab"))
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=to, stderr=to)

@@ -36,7 +36,8 @@ class KeyringError(RuntimeError):
 class Keyring:
     """Key-encryption keys by id, the newest last; and two keys for hashing.
 
-    `pepper` keys the hashes of API keys, `index_key` those of masked and searched values.
+    `pepper` keys the hashes of API keys, `index_key` those of masked and searched values, and of
+    the users whose names no provider is to read.
     Each is 32 bytes.
     """
 

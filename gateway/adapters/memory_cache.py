@@ -8,7 +8,11 @@ from collections.abc import Callable
 import orjson
 from cachetools import TLRUCache
 
+from gateway.core.ids import new_id
 from gateway.core.ports import CachedAnswer
+
+_TIME = len("exc_") + 12
+"""Characters of an exchange's id that say when it began, to the millisecond."""
 
 
 class MemoryCache:
@@ -23,6 +27,8 @@ class MemoryCache:
             timer=now,
             getsizeof=lambda kept: len(kept[0]) + 256,
         )
+        self._forgotten = ""
+        """Answers of exchanges up to this time are not kept any more; ids begin with it."""
 
     async def find(self, key: bytes) -> CachedAnswer | None:
         """The answer kept under `key`; a copy, which the caller may edit."""
@@ -31,6 +37,14 @@ class MemoryCache:
 
     async def keep(self, key: bytes, answer: CachedAnswer, seconds: float) -> None:
         """Keep `answer` for `seconds`. One that is larger than the whole cache is not kept."""
+        if answer.source[:_TIME] <= self._forgotten:
+            return
         body = orjson.dumps(answer.answer)
         if len(body) + 256 <= self._answers.maxsize:
             self._answers[key] = (body, answer.source, seconds)
+
+    def forget(self) -> None:
+        """Drop every answer, and whatever comes of exchanges that run now: something of them
+        was erased, and answers do not tell which people they are about."""
+        self._answers.clear()
+        self._forgotten = new_id("exc")[:_TIME]

@@ -42,9 +42,14 @@ class Account:
         self._at_risk = ZERO
         self.closed: Receipt | None = None
 
+    @property
+    def upstream(self) -> str | None:
+        """The provider that was asked last; None when none was."""
+        return self._exchange.model.upstream if self.attempts else None
+
     async def open(self) -> None:
         """Make the `opened` entry durable before anything else is done. Raises `Unavailable`."""
-        await self._record.open()
+        await self._record.open(tuple(self._exchange.values))
 
     async def attempt(
         self,
@@ -84,7 +89,8 @@ class Account:
     async def release(self, events: bytes) -> None:
         """Record `events` of a stream, so that they may be released. Durable on return."""
         facts = {"segment": self._segments + 1}
-        await self._record.append(Entry(Kind.SEGMENT, facts, {"answer_released": events}))
+        parts, values = {"answer_released": events}, tuple(self._exchange.values)
+        await self._record.append(Entry(Kind.SEGMENT, facts, parts, values))
         self._segments += 1
 
     async def close(self, outcome: Outcome, code: str | None, released: bytes | None) -> None:
@@ -111,10 +117,13 @@ class Account:
             "elapsed_us": exchange.elapsed // 1_000,
             "timings_us": {name: ns // 1_000 for name, ns in exchange.timings.items()},
             **self._passed_over(),
+            **({"respond_with": str(exchange.declined.how)} if exchange.declined else {}),
         }
         parts: dict[str, bytes] = {}
         if exchange.heard:
             parts["answer_received"] = b"\n".join(exchange.heard)
+        if exchange.failures:
+            parts["errors_received"] = b"\n".join(exchange.failures)
         if released is not None:
             parts["answer_released"] = released
         self.closed = await self._record.close(self._entry(Kind.CLOSED, facts, parts), spent)
@@ -166,7 +175,7 @@ class Account:
         if not self._decision_written:
             facts |= _decided(exchange)
             stored |= _decision_parts(exchange)
-        return Entry(kind, facts, stored)
+        return Entry(kind, facts, stored, tuple(exchange.values))
 
 
 def _found(exchange: Exchange, direction: Direction) -> list[dict[str, Any]]:

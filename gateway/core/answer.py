@@ -78,6 +78,10 @@ class Lane(NamedTuple):
         return f"{self.group}/{self.name}"
 
 
+FAILURE = Lane(0, "failure")
+"""What a provider says when it refuses, or breaks: no part of an answer, and read like one."""
+
+
 class Run:
     """A piece of a lane's text where it stands in an event.
 
@@ -279,6 +283,7 @@ class _Lanes:
                 here[run.lane] = run
                 if run.lane in self._heads:
                     run.join(self._heads.pop(run.lane))
+                    event.edited()
         return here, broken
 
     async def echo(self, event: Event, broken: Filtered | None) -> Filtered | None:

@@ -7,13 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.declined import Declined
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
+
+
+class Reference(NamedTuple):
+    """An item that stands elsewhere, and is named by its id in a request.
+
+    What it names belongs at `holder[place]`; `param` says for people where the id stands.
+    """
+
+    holder: list[Any]
+    place: int
+    id: str
+    param: str
+
+
+def read_again(dialect: Dialect, request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request into which something was put, as if its caller had sent it all: no two places
+    share a value, and everything is held to the limits of a request. Raises `Malformed`."""
+    kind, body = dialect.encode(request)
+    return dialect.check(dialect.parse(body, kind))
 
 
 class Dialect(Protocol):
@@ -48,8 +68,17 @@ class Dialect(Protocol):
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
         """Every text that the model or the provider will read, in document order."""
 
+    def users(self, request: dict[str, Any]) -> Sequence[Slot]:
+        """Where the request names whom it is for, to the provider: `user`, `safety_identifier`.
+
+        Raises `Malformed` for one that is no text.
+        """
+
     def continues(self, request: dict[str, Any]) -> bool:
         """Whether the provider holds turns of the conversation that the request leaves out."""
+
+    def references(self, request: dict[str, Any]) -> Sequence[Reference]:
+        """The items that the request names by their ids, instead of saying them."""
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         """A finding for each part that cannot be read here: image, audio, file, URL."""
@@ -142,6 +171,16 @@ class Dialect(Protocol):
 
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         """A whole answer as the events of a stream, as `request` asked for it."""
+
+    # Saying no
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any] | None:
+        """The whole answer to the request as it came that says no; None where none can."""
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        """The events that end a stream which has `said` so much, and say no; none where it cannot
+        end well, since the caller might take half a tool call for a whole one."""
 
     # On the wire
     def number(self, event: Event, index: int) -> None:

@@ -25,6 +25,7 @@ class Code(StrEnum):
     INVALID_API_KEY = "invalid_api_key"
     IDENTITY_UNAVAILABLE = "identity_unavailable"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    INSUFFICIENT_ROLE = "insufficient_role"
     IDEMPOTENCY_KEY_IN_USE = "idempotency_key_in_use"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"

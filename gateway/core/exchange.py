@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -18,9 +18,11 @@ from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.core.policy import Decision, Question
 from gateway.core.principal import Principal
+from gateway.core.values import Value
 
 if TYPE_CHECKING:
     from gateway.core.account import Account
+    from gateway.core.declined import Declined, RespondWith
     from gateway.core.dialect import Dialect
     from gateway.core.ports import Model
 
@@ -150,6 +152,8 @@ class Exchange:
         self.started = datetime.now(UTC)
         self.known: dict[str, Any] = {}
         self.findings: list[Finding] = []
+        self.values: dict[Value, None] = {}
+        """The personal values that were found, each once: in the request, then in the answer."""
         self.unavailable: list[str] = []
         """Names of the inspectors that could not be asked."""
         self.labels: list[str] = []
@@ -157,8 +161,14 @@ class Exchange:
         """Whom to ask, best first. Written by `decide`; a duty may narrow it."""
         self.keep_seconds: float | None = None
         """How long the answer may be served again; None when no rule allows it."""
+        self.respond_with: RespondWith | None = None
+        """How the caller is told no; None for an error. Written by the duty of that name."""
+        self.declined: Declined | None = None
+        """The refusal that is told as an answer. Written by `decline`."""
         self.heard: list[bytes] = []
         """The answer's events as the provider sent them."""
+        self.failures: list[bytes] = []
+        """What providers said when they refused or broke, each as JSON: `status`, `error`."""
         self.usage: Usage | None = None
         self.outcome: Outcome | None = None
         self.headers: dict[str, str] = {}
@@ -186,9 +196,20 @@ class Exchange:
         """Ask `target` from now on, which serves the same name."""
         self.known["model"] = target
 
+    def replaced(self, slot: Slot) -> None:
+        """Say that another text stands at `slot` now: what was found in the one before is not
+        there any more, for a duty to act on."""
+        self.known["slots"] = [
+            each for each in self.slots if each.holder is not slot.holder or each.key != slot.key
+        ]
+
     def found(self, findings: Sequence[Finding]) -> None:
         """Add what an inspector reports."""
         self.findings.extend(findings)
+
+    def mention(self, values: Iterable[Value]) -> None:
+        """Add values that stand in the request or the answer, to be cut out of the record."""
+        self.values.update(dict.fromkeys(values))
 
     def timed(self, concern: str) -> Timed:
         """A context that adds its time to `timings[concern]`."""
@@ -210,7 +231,7 @@ class Exchange:
         if self.outcome is None:
             self.outcome = outcome_of(error)
         if self._deferred:
-            await self._shielded(self._end())
+            await shielded(self._end())
 
     async def _end(self) -> None:
         faults: list[Exception] = []
@@ -224,21 +245,21 @@ class Exchange:
         if faults:
             raise ExceptionGroup("the exchange did not end cleanly", faults)
 
-    @staticmethod
-    async def _shielded(work: Awaitable[None]) -> None:
-        """Await `work` to its end; a cancellation meanwhile is raised afterwards."""
-        task = asyncio.ensure_future(work)
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError as error:
-                cancelled = error
-            except Exception:  # noqa: BLE001 - raised by `result` below
-                break
-        task.result()
-        if cancelled is not None:
-            raise cancelled
+
+async def shielded(work: Awaitable[None]) -> None:
+    """Await `work` to its end; a cancellation meanwhile is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except Exception:  # noqa: BLE001 - raised by `result` below
+            break
+    task.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

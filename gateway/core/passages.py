@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
-from gateway.core.errors import Malformed
+from gateway.core.errors import Code, Denied, Malformed
 from gateway.core.findings import Direction
 from gateway.core.json_body import parse
 
@@ -31,15 +31,21 @@ class Passage:
 
 
 class Slot:
-    """A place in a JSON document where text stands, which can be rewritten in place."""
+    """A place in a JSON document where text stands, which can be rewritten in place.
 
-    __slots__ = ("holder", "key", "role", "where")
+    What is `fixed` is looked at and stays as it is: the name of a tool, an id, a reference.
+    """
 
-    def __init__(self, holder: Any, key: str | int, where: str, role: str) -> None:
+    __slots__ = ("fixed", "holder", "key", "role", "where")
+
+    def __init__(
+        self, holder: Any, key: str | int, where: str, role: str, *, fixed: bool = False
+    ) -> None:
         self.holder = holder
         self.key = key
         self.where = where
         self.role = role
+        self.fixed = fixed
 
     @property
     def text(self) -> str:
@@ -47,11 +53,80 @@ class Slot:
         return value
 
     def put(self, text: str) -> None:
-        self.holder[self.key] = text
+        """Let `text` stand here instead. Raises `Denied`, naming the place, where it cannot."""
+        if text != self.text:
+            if self.fixed:
+                raise immovable(self.where)
+            self.holder[self.key] = text
 
     def passage(self) -> Passage:
         """The text as a passage of the request."""
         return Passage(self.text, self.where, role=self.role)
+
+
+def immovable(where: str) -> Denied:
+    """The refusal of a request in which a rule would rewrite what must stay as it is."""
+    return Denied(
+        Code.CONTENT_FILTER,
+        f"Blocked by policy: what stands at {where} would have to be rewritten, and cannot be: "
+        "it is a name, an id or a reference. Choose another.",
+        param=where,
+    )
+
+
+def merged(where: str) -> Denied:
+    """The refusal of a rewriting by which two names of one object would become the same."""
+    return Denied(
+        Code.CONTENT_FILTER,
+        f"Blocked by policy: two names of one JSON object at {where} would become the same.",
+        param=where,
+    )
+
+
+class Number(Slot):
+    """A place where a whole number stands; rewritten, it becomes a string."""
+
+    __slots__ = ()
+
+    SHORTEST = 6
+    """Digits from which a number may be personal data: a card, a phone."""
+
+    @classmethod
+    def is_long(cls, value: object) -> bool:
+        """Whether `value` is a whole number of that many digits."""
+        return isinstance(value, int) and abs(value) >= 10 ** (cls.SHORTEST - 1)
+
+    @property
+    def text(self) -> str:
+        return str(self.holder[self.key])
+
+
+class Whole(Protocol):
+    """What several slots are parts of."""
+
+    def write(self) -> None:
+        """Put what was noted where it stands. Raises `Denied` where that cannot be."""
+
+
+class Part(Slot):
+    """A slot that is rewritten together with others: each is noted, then all are written."""
+
+    __slots__ = ("whole",)
+
+    def __init__(
+        self, holder: Any, key: str | int, where: str, role: str, whole: Whole, *,
+        fixed: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(holder, key, where, role, fixed=fixed)
+        self.whole = whole
+
+    def note(self, text: str) -> None:
+        """Let `text` be what stands here once the whole is written."""
+        raise NotImplementedError
+
+    def put(self, text: str) -> None:
+        self.note(text)
+        self.whole.write()
 
 
 class JsonText:
@@ -61,8 +136,6 @@ class JsonText:
     number that is rewritten becomes a string. Strings are visited in document order.
     Raises `ValueError` for what is no JSON, or could be read in two ways.
     """
-
-    SHORTEST_NUMBER = 6
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
@@ -75,9 +148,11 @@ class JsonText:
         for index in range(len(self.texts)):
             yield _Leaf(self, index, f"{self._slot.where}#{index}", self._slot.role)
 
-    def rewrite(self, index: int, text: str) -> None:
-        """Put `text` for the string at `index`, and the JSON back where it stands."""
-        self.texts[index] = text
+    def write(self) -> None:
+        """Put the JSON, with `texts` as they now are, back where it stands.
+
+        Raises `Denied` where two names of one object would become the same.
+        """
         pairs = iter(zip(self._original, self.texts, strict=True))
         self._slot.put(orjson.dumps(self._rebuilt(self._document, pairs)).decode())
 
@@ -86,9 +161,7 @@ class JsonText:
         match value:
             case str():
                 yield value
-            case bool():
-                return
-            case int() if abs(value) >= 10 ** (cls.SHORTEST_NUMBER - 1):
+            case int() if Number.is_long(value):
                 yield str(value)
             case list():
                 for item in value:
@@ -98,20 +171,20 @@ class JsonText:
                     yield key
                     yield from cls._strings(item)
 
-    @classmethod
-    def _rebuilt(cls, value: Any, pairs: Iterator[tuple[str, str]]) -> Any:
+    def _rebuilt(self, value: Any, pairs: Iterator[tuple[str, str]]) -> Any:
         match value:
             case str():
                 return next(pairs)[1]
-            case bool():
-                return value
-            case int() if abs(value) >= 10 ** (cls.SHORTEST_NUMBER - 1):
+            case int() if Number.is_long(value):
                 old, new = next(pairs)
                 return value if new == old else new
             case list():
-                return [cls._rebuilt(item, pairs) for item in value]
+                return [self._rebuilt(item, pairs) for item in value]
             case dict():
-                return {next(pairs)[1]: cls._rebuilt(item, pairs) for key, item in value.items()}
+                members = {next(pairs)[1]: self._rebuilt(item, pairs) for item in value.values()}
+                if len(members) != len(value):
+                    raise merged(self._slot.where)
+                return members
             case _:
                 return value
 
@@ -123,18 +196,32 @@ def _read(text: str) -> Any:
         raise ValueError(error.message) from error
 
 
-class _Leaf(Slot):
+class _Leaf(Part):
     """One string of a `JsonText`."""
 
-    __slots__ = ("_index", "_json")
+    __slots__ = ()
 
     def __init__(self, json: JsonText, index: int, where: str, role: str) -> None:
-        super().__init__(json.texts, index, where, role)
-        self._json = json
-        self._index = index
+        super().__init__(json.texts, index, where, role, json)
 
-    def put(self, text: str) -> None:
-        self._json.rewrite(self._index, text)
+    def note(self, text: str) -> None:
+        self.holder[self.key] = text
+
+
+def rewrite(edits: Iterable[tuple[Slot, str]]) -> None:
+    """Put each text into its slot; what several of them are parts of is written once.
+
+    Raises what `put` raises.
+    """
+    touched: dict[int, Whole] = {}
+    for slot, text in edits:
+        if isinstance(slot, Part):
+            slot.note(text)
+            touched[id(slot.whole)] = slot.whole
+        else:
+            slot.put(text)
+    for whole in touched.values():
+        whole.write()
 
 
 def slots_of(slot: Slot, *, json: bool) -> Sequence[Slot]:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 from gateway.core.answer import Events
+from gateway.core.attribution import Attribution
 from gateway.core.errors import UpstreamError
-from gateway.core.exchange import Call, Exchange, Outcome
+from gateway.core.exchange import Exchange, Outcome
 from gateway.core.findings import Finding
 from gateway.core.money import ZERO, Money, Price
 from gateway.core.passages import Passage
 from gateway.core.policy import Decision, Question
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Receipt
+from gateway.core.values import Value
 
 
 class Policy(Protocol):
@@ -64,10 +65,11 @@ class Record(Protocol):
     def opened(self) -> Receipt | None:
         """The receipt of its `opened` entry; None until that is durable."""
 
-    async def open(self) -> Receipt:
+    async def open(self, values: Sequence[Value] = ()) -> Receipt:
         """Write the `opened` entry by itself, unless it is written. MUST be durable on return.
 
-        For who must not go on before the exchange is known to exist. Raises `Unavailable`.
+        For who must not go on before the exchange is known to exist; `values` are those that
+        were found by then. Raises `Unavailable`.
         """
 
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
@@ -88,8 +90,23 @@ class Record(Protocol):
 class Journal(Protocol):
     """Money and memory, one transaction each."""
 
-    def begin(self, exchange_id: str, principal: Principal, opened: Entry) -> Record:
-        """Stage the `opened` entry of an exchange. Touches no disk."""
+    def begin(
+        self,
+        exchange_id: str,
+        principal: Principal,
+        opened: Entry,
+        whose: Attribution | None = None,
+    ) -> Record:
+        """Stage the `opened` entry of an exchange, which is the principal's own unless said.
+
+        Touches no disk.
+        """
+
+    async def note(self, actor: Principal, entry: Entry) -> Receipt:
+        """Write an entry that belongs to no exchange: something that `actor` did.
+
+        MUST be durable on return. Raises `Unavailable`.
+        """
 
     def remaining(self, budget_id: str) -> tuple[Money, Money] | None:
         """What was left of a budget and its limit, when last seen: a fact for the policy.
@@ -283,92 +300,3 @@ class Allowance:
     remaining: int
     reset: float
     retry_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose a kept thing is: every key of the app may see it, and nobody else."""
-
-    org: str
-    app: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A document that is kept for its owner: a file, a batch, a response.
-
-    `document` is what an API shows of it, and `principal` who made it, as `Principal` has it.
-    Both rest encrypted. `version` counts its changes.
-    """
-
-    id: str
-    kind: str
-    owner: Owner
-    document: dict[str, Any]
-    principal: Principal
-    created: datetime
-    expires: datetime | None = None
-    working: bool = False
-    """Whether a worker still has to do with it."""
-    version: int = 0
-
-
-class Shelf(Protocol):
-    """Keeps documents for their owners, encrypted. Every method raises `Unavailable`."""
-
-    async def put(self, kept: Kept, content: bytes | None = None) -> None:
-        """Keep a new document, and the content of a file. Durable on return."""
-
-    async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
-        """The document; None when there is none, it has expired, or is another's."""
-
-    async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
-        """The content of a file; None as `get` says."""
-
-    async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
-        """Write `document` for `kept`'s; None when somebody changed it meanwhile."""
-
-    async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
-        """The newest first; `after` is the id of the last that was seen."""
-
-    async def remove(self, kind: str, id: str, owner: Owner) -> bool:
-        """Destroy its key and its bytes; False when there was none."""
-
-    async def claim(self, kind: str, worker: str, seconds: float) -> Kept | None:
-        """A document with work left that nobody works on, for `seconds`; None when none is."""
-
-    async def renew(self, kept: Kept, worker: str, seconds: float) -> bool:
-        """Keep the claim; False when it was lost."""
-
-    async def begin_line(self, batch: Kept, index: int, worker: str) -> bool:
-        """Say that a line of a batch is begun. Durable on return.
-
-        False when the line was begun before, or `worker` has no claim on the batch any more.
-        """
-
-    async def end_line(self, batch: Kept, index: int, result: bytes) -> None:
-        """Keep the result of a line that was begun. Durable on return."""
-
-    async def lines(self, batch: Kept) -> dict[int, bytes | None]:
-        """Every line that was begun, by index; its result, None where there is none."""
-
-
-class StoredResponses(Protocol):
-    """Responses that can be read again after they were told."""
-
-    async def keep(self, principal: Principal, asked: Mapping[str, Any], told: Any) -> None:
-        """Keep what was told, unless `asked` says not to. Raises `Unavailable`."""
-
-    async def begin(
-        self, principal: Principal, asked: Mapping[str, Any], call: Call
-    ) -> dict[str, Any]:
-        """Take one in that is to run in the background; as it is shown until then.
-
-        Raises `Malformed`, `Unavailable`.
-        """
-
-    async def upstream_id(self, principal: Principal, id: str) -> str:
-        """What the provider calls a response that the principal's app may go on from.
-
-        Raises `Denied` (NOT_FOUND) for any other, `Unavailable`.
-        """

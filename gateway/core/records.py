@@ -6,20 +6,34 @@ a `segment` for what is released of a stream; exactly one terminal entry, `close
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import orjson
 
+from gateway.core.merkle import leaf_hash as leaf_hash
+from gateway.core.values import Value
+
 
 class Kind(StrEnum):
+    """What an entry is. The first four belong to an exchange; the others are acts of people
+    and of the gateway itself."""
+
     OPENED = "opened"
     ATTEMPT = "attempt"
     SEGMENT = "segment"
     CLOSED = "closed"
+    AUDIT_READ = "audit.read"
+    AUDIT_EXPORT = "audit.export"
+    KEY_DESTROYED = "key.destroyed"
+    ERASURE_REFUSED = "erasure.refused"
+    HOLD_PLACED = "hold.placed"
+    HOLD_LIFT_ASKED = "hold.lift_asked"
+    HOLD_LIFTED = "hold.lifted"
+    RETENTION_PRUNED = "retention.pruned"
+    LOG_RESTORED = "log.restored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +43,15 @@ class Entry:
     `facts` go into the header: JSON of strings, whole numbers, booleans, null, lists and
     objects with ASCII keys, never a float, never anybody's text. `parts` are payloads,
     encrypted at rest: request_received, request_sent, question, decision, answer_received,
-    answer_released.
+    errors_received, answer_released. `values` are those that were found in the exchange so
+    far: each can be erased from the parts by itself, and from those of the entries that it is
+    committed with.
     """
 
     kind: Kind
     facts: dict[str, Any]
     parts: Mapping[str, bytes] = field(default_factory=dict)
+    values: Sequence[Value] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +92,3 @@ def _check(header: dict[str, Any]) -> None:
                     raise TypeError(f"too large for a JSON number: {item}")
             elif not isinstance(item, str):  # a StrEnum is one
                 raise TypeError(f"not for a header: {kind.__name__}")
-
-
-def leaf_hash(header: bytes) -> bytes:
-    """The leaf hash of RFC 6962 §2.1: SHA-256 over 0x00 and the header's canonical bytes."""
-    return hashlib.sha256(b"\x00" + header).digest()

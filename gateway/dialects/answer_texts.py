@@ -1,8 +1,8 @@
 """The texts of an OpenAI answer that stand outside its streamed members: they are read too.
 
-Every string is text, also in members that are not known here, but for names and ids that look
-like one, for bytes that spell nothing, and for what spells the text out, which is dropped
-wherever text is looked at.
+Every string is text, also in members that are not known here, and so is every name that no API
+would give; but for names and ids that look like one, for bytes that spell nothing, and for what
+spells the text out, which is dropped wherever text is looked at.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.core.answer import Event, Lane, Run
-from gateway.dialects.fields import is_token
-
-APART = -1
-"""The group of text that stands whole in one event."""
+from gateway.core.answer import Event, Run
+from gateway.dialects.json_values import has_own_names, loose
+from gateway.dialects.vocabulary import is_token
 
 _SPELLED = frozenset({"logprobs", "prompt_logprobs", "token_ids", "prompt_token_ids"})
 """Members that spell the text out: OpenAI's, and those that vLLM adds."""
@@ -34,11 +32,11 @@ _LEAST_SEALED = 40
 def with_loose(event: Event, known: Sequence[Run]) -> list[Run]:
     """The `known` runs of an event, and after them a run for every other text in it."""
     told = {(id(run.holder), run.key) for run in known}
-    loose = [
-        Run(Lane(APART, f"#{number}", json=key == "arguments"), holder, key)
-        for number, (holder, key) in enumerate(_strings(event.data, told, ""))
+    others = [
+        loose(f"#{number}", holder, key)
+        for number, (holder, key) in enumerate(_texts(event.data, told, ""))
     ]
-    return [*known, *loose]
+    return [*known, *others]
 
 
 def unspell(value: Any) -> bool:
@@ -67,15 +65,28 @@ def without_repeated(event: Event) -> None:
             event.edited()
 
 
-def _strings(holder: Any, told: set[tuple[int, Any]], inside: str) -> Iterator[tuple[Any, Any]]:
-    """The places of the strings in `holder`, the value of the member `inside`, however deep."""
+def _texts(holder: Any, told: set[tuple[int, Any]], inside: str) -> Iterator[tuple[Any, Any]]:
+    """The places of the strings in `holder`, the value of the member `inside`, however deep; and
+    of objects whose names are somebody's own, which are read as a whole."""
     for key in holder if isinstance(holder, dict) else range(len(holder)):
         value = holder[key]
         if isinstance(value, str):
             if (id(holder), key) not in told and not _unspoken(key, value, inside):
                 yield holder, key
         elif isinstance(value, dict | list) and key not in _SPELLED:
-            yield from _strings(value, told, key if isinstance(key, str) else inside)
+            own = isinstance(value, dict) and has_own_names(value)
+            if own and not _holds(value, {place for place, _ in told}):
+                yield holder, key
+            else:
+                yield from _texts(value, told, key if isinstance(key, str) else inside)
+
+
+def _holds(value: Any, holders: set[int]) -> bool:
+    """Whether one of the objects `holders`, by their ids, is or stands in `value`."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return id(value) in holders or any(_holds(item, holders) for item in inner)
+    return False
 
 
 def _unspoken(key: Any, value: str, inside: str) -> bool:

@@ -82,8 +82,8 @@ def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
 def _theirs(error: UpstreamError, otherwise: str) -> dict[str, Any]:
     """The members of a provider's own error, its type in the words of this API."""
     body = error.body or {}
-    theirs = {name: body[name] for name in _TOLD if body.get(name) is not None}
-    if str(theirs.get("type")) not in _KNOWN_TYPES:
+    theirs = {name: str(body[name]) for name in _TOLD if body.get(name) is not None}
+    if theirs.get("type") not in _KNOWN_TYPES:
         theirs["type"] = _STATUS_TYPES.get(error.status or 0, otherwise)
     return theirs
 

@@ -9,11 +9,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.declined import Declined, Manner
 from gateway.core.findings import Finding
 from gateway.core.passages import Slot
 from gateway.dialects import chat_answer, chat_request, chat_shape, chat_texts, chat_tools
 from gateway.dialects.answer_texts import unspell
 from gateway.dialects.choices import Choices
+from gateway.dialects.declined_choices import Form, break_off, whole
 
 
 class Chat(Choices):
@@ -104,6 +106,27 @@ class Chat(Choices):
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         options = request.get("stream_options") or {}
         return chat_answer.unfold(answer, with_usage=bool(options.get("include_usage")))
+
+    # Saying no
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any]:
+        message = {"role": "assistant", "content": None, "refusal": None, **_words(no)}
+        return whole(no, "chat.completion", [{"message": message}] * (asked.get("n") or 1))
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        def piece(text: str | None, first: bool) -> dict[str, Any]:
+            words = {} if text is None else _words(no, text)
+            return {"delta": {"role": "assistant", **words} if first else words}
+
+        form = Form("chat.completion.chunk", piece)
+        return break_off(asked, no, said, asked.get("n") or 1, form)
+
+
+def _words(no: Declined, text: str | None = None) -> dict[str, Any]:
+    """The member of a message that says no; none where it is filtered."""
+    members = {Manner.REFUSAL: "refusal", Manner.MESSAGE: "content"}
+    return {members[no.how]: text or no.text} if no.how in members else {}
 
 
 def _called(answer: dict[str, Any]) -> Iterator[str]:

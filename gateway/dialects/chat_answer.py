@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
-from gateway.dialects.answer_texts import APART, with_loose, without_repeated
+from gateway.dialects.answer_texts import with_loose, without_repeated
 from gateway.dialects.chat_shape import CALL_TEXTS
+from gateway.dialects.json_values import APART
 
 TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 _DETAILS = ("text", "summary")
@@ -175,10 +176,15 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
     for event in events:
         body |= {key: value for key, value in event.data.items() if value is not None}
         for piece in choices(event):
-            empty = {"index": piece["index"], "message": {"role": "assistant", "content": None}}
-            _fold_choice(folded.setdefault(piece["index"], empty), piece)
+            _fold_choice(folded.setdefault(piece["index"], _unsaid(piece["index"])), piece)
     ordered = [folded[index] for index in sorted(folded)]
     return body | {"object": "chat.completion", "choices": ordered}
+
+
+def _unsaid(index: int) -> dict[str, Any]:
+    """A choice with what the API promises of every one, also where a provider streams less."""
+    message = {"role": "assistant", "content": None, "refusal": None}
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": None}
 
 
 def _fold_choice(choice: dict[str, Any], piece: dict[str, Any]) -> None:

@@ -1,18 +1,23 @@
 """Where the texts of a chat request stand, however deep; and what in it cannot be read.
 
-Every string is text, also in members that are not known here, but for names and ids where
-they look like one, and for the bytes and addresses of opaque parts.
+Every string is text, also in members that are not known here, and so is every name that the
+API did not give; but for the bytes and addresses of opaque parts. Names and ids that look like
+one are looked at and stay as they are; ids by which a result finds its call are text, which is
+masked alike in both places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gateway.core.findings import Finding
+from gateway.core.names import named
 from gateway.core.passages import Slot, slots_of
 from gateway.dialects.chat_request import TYPES
-from gateway.dialects.fields import is_token
+from gateway.dialects.places import FREE, KNOWN, Grammar, is_number, nested, once
+from gateway.dialects.schemas import schema
+from gateway.dialects.vocabulary import VOCABULARY
 
 _OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
 """By the type of a part, and the member that holds it: what cannot be read."""
@@ -20,28 +25,38 @@ _PART_BYTES = frozenset({"url", "data", "file_data", "file_id"})
 """Members of an opaque part that are, or name, what cannot be read here."""
 _MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
 
-# Members that are structure where they hold a word: rewriting them would break the request.
-_PART_WORDS = frozenset({"type", "format", "detail"})
-_MESSAGE_WORDS = frozenset({"tool_call_id"})
-_CALL_WORDS = frozenset({"id", "type", "name"})
-_SCHEMA_WORDS = frozenset({"type", "name", "$ref", "format", "required"})
-_NO_WORDS: frozenset[str] = frozenset()
-_DEFINITIONS = frozenset(
-    {"tools", "functions", "response_format", "prediction", "tool_choice", "function_call"}
+_KNOWN = VOCABULARY | TYPES.keys()
+_PART = Grammar(VOCABULARY, words=frozenset({"type", "format", "detail"}))
+_BYTES = _PART._replace(sealed=lambda held, key: key in _PART_BYTES and isinstance(held[key], str))
+_CALL = Grammar(VOCABULARY, words=frozenset({"type", "name"}))
+_AUDIO = Grammar(VOCABULARY, words=frozenset({"id"}))
+_DEFINITION = Grammar(
+    VOCABULARY,
+    words=frozenset({"type", "name"}),
+    apart={"parameters": schema, "schema": schema},
 )
-"""Members in which `_SCHEMA_WORDS` are structure."""
+_GRAMMARS = {
+    name: _DEFINITION
+    for name in ("tools", "functions", "response_format", "prediction", "tool_choice")
+} | {"function_call": _DEFINITION, "metadata": FREE}
+"""By member of a request; any other that is known is the API's own but for its strings."""
 
 
 def slots(request: dict[str, Any]) -> Iterator[Slot]:
     """Every text that the model or its provider will read, messages first."""
+    return once(named(request, "", "user", _slots(request), _KNOWN))
+
+
+def _slots(request: dict[str, Any]) -> Iterator[Slot]:
     for index, message in enumerate(request["messages"]):
         yield from _message_slots(message, f"/messages/{index}")
-    for index, (name, value) in enumerate(request.items()):
-        if name in ("messages", "model") or not isinstance(value, (str, list, dict)):
+    for index, name in enumerate(request):
+        if name in ("messages", "model"):
             continue
-        where = f"/{name}" if name in TYPES else f"/#{index}"
-        words = _SCHEMA_WORDS if name in _DEFINITIONS else _NO_WORDS
-        yield from _nested_slots(request, name, where, name, words)
+        if name not in _KNOWN:
+            yield from nested(request, name, f"/#{index}", "user")
+        elif not is_number(request, name):
+            yield from nested(request, name, f"/{name}", name, _GRAMMARS.get(name, KNOWN))
 
 
 def opaque(request: dict[str, Any]) -> Iterator[Finding]:
@@ -63,40 +78,59 @@ def _labels(part: dict[str, Any]) -> dict[str, None]:
     return dict.fromkeys(labels)
 
 
-def _message_slots(message: dict[str, Any], where: str) -> Iterator[Slot]:
-    role = message["role"]
+def _message_slots(message: dict[str, Any], where: str) -> Iterable[Slot]:
+    said = _said_slots(message, where, message["role"])
+    return named(message, where, message["role"], said, _KNOWN)
+
+
+def _said_slots(message: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
     for index, (name, value) in enumerate(message.items()):
-        inside = f"{where}/#{index}"
+        inside = f"{where}/{name}" if name in _KNOWN else f"{where}/#{index}"
         if name in _MESSAGE_TEXTS:
-            yield from _content_slots(message, name, f"{where}/{name}", role)
+            yield from _content_slots(message, name, inside, role)
         elif name == "tool_calls":
             for place, call in enumerate(value or ()):
-                yield from _call_slots(call, f"{where}/tool_calls/{place}", role)
+                yield from _call_slots(call, f"{inside}/{place}", role)
         elif name == "function_call" and value:
-            yield from _form_slots(value, "arguments", f"{where}/function_call", role)
+            yield from _form_slots(value, "arguments", inside, role)
         elif name == "audio":
-            yield from _nested_slots(message, name, inside, role, _CALL_WORDS)
-        elif name != "role" and not _structural(name, value, _MESSAGE_WORDS):
-            yield from _nested_slots(message, name, inside, role, _NO_WORDS)
+            yield from nested(message, name, inside, role, _AUDIO)
+        elif name != "role":
+            yield from nested(message, name, inside, role, KNOWN if name in _KNOWN else FREE)
 
 
-def _call_slots(call: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
+def _call_slots(call: dict[str, Any], where: str, role: str) -> Iterable[Slot]:
     forms = {"function": "arguments", "custom": "input"}
-    for index, name in enumerate(list(call)):
-        if name in forms and isinstance(call[name], dict):
-            yield from _form_slots(call[name], forms[name], f"{where}/{name}", role)
-        elif not _structural(name, call[name], _CALL_WORDS):
-            yield from _nested_slots(call, name, f"{where}/#{index}", role, _NO_WORDS)
+
+    def each() -> Iterator[Slot]:
+        for index, name in enumerate(list(call)):
+            inside = f"{where}/{name}" if name in VOCABULARY else f"{where}/#{index}"
+            if name in forms and isinstance(call[name], dict):
+                yield from _form_slots(call[name], forms[name], inside, role)
+            else:
+                yield from _beside(call, name, inside, role)
+
+    return named(call, where, role, each(), VOCABULARY)
 
 
-def _form_slots(form: dict[str, Any], text: str, where: str, role: str) -> Iterator[Slot]:
+def _form_slots(form: dict[str, Any], text: str, where: str, role: str) -> Iterable[Slot]:
     """The text of a call, and whatever stands beside it."""
-    for index, name in enumerate(list(form)):
-        if name == text and form[name]:
-            slot = Slot(form, name, f"{where}/{name}", role)
-            yield from slots_of(slot, json=name == "arguments")
-        elif not _structural(name, form[name], _CALL_WORDS):
-            yield from _nested_slots(form, name, f"{where}/#{index}", role, _NO_WORDS)
+
+    def each() -> Iterator[Slot]:
+        for index, name in enumerate(list(form)):
+            inside = f"{where}/{name}" if name in VOCABULARY else f"{where}/#{index}"
+            if name == text and form[name]:
+                yield from slots_of(Slot(form, name, inside, role), json=name == "arguments")
+            else:
+                yield from _beside(form, name, inside, role)
+
+    return named(form, where, role, each(), VOCABULARY)
+
+
+def _beside(holder: dict[str, Any], name: str, where: str, role: str) -> list[Slot]:
+    """What stands in a call beside its text: its names and id, and members not known here."""
+    word = name in _CALL.words
+    return nested(holder, name, where, role, KNOWN if name in VOCABULARY else FREE, word=word)
 
 
 def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> Iterator[Slot]:
@@ -104,56 +138,19 @@ def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> I
     if isinstance(content, str):
         yield Slot(holder, key, where, role)
     for index, part in enumerate(content if isinstance(content, list) else ()):
-        yield from _part_slots(part, f"{where}/{index}", role)
+        inside = f"{where}/{index}"
+        yield from named(part, inside, role, _part_slots(part, inside, role), VOCABULARY)
 
 
 def _part_slots(part: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
     """The texts of a content part; of an opaque one those that go beside its bytes."""
-    for place, name in enumerate(part):
-        value = part[name]
-        if name in ("text", "refusal") and isinstance(value, str):
-            yield Slot(part, name, f"{where}/{name}", role)
-        elif name in _OPAQUE and isinstance(value, dict):
-            for number, key in enumerate(value):
-                if not _is_opaque(key, value[key]):
-                    inside = f"{where}/{name}/#{number}"
-                    yield from _nested_slots(value, key, inside, role, _PART_WORDS)
-        elif name in _OPAQUE and isinstance(value, str):
+    for place, (name, value) in enumerate(part.items()):
+        inside = f"{where}/{name}" if name in VOCABULARY else f"{where}/#{place}"
+        if name in _OPAQUE and isinstance(value, str):
             continue  # an address, of which `opaque` tells
-        elif not _structural(name, value, _PART_WORDS):
-            yield from _nested_slots(part, name, f"{where}/#{place}", role, _PART_WORDS)
-
-
-def _is_opaque(key: str, value: Any) -> bool:
-    bytes_of = key in _PART_BYTES and isinstance(value, str)
-    return bytes_of or _structural(key, value, _PART_WORDS)
-
-
-def _structural(name: str, value: Any, words: frozenset[str]) -> bool:
-    """Whether a member is structure by its name and by its look: a word, or a list of words."""
-    listed = value if isinstance(value, list) else [value]
-    return name in words and all(isinstance(item, str) and is_token(item) for item in listed)
-
-
-def _nested_slots(
-    holder: Any, key: Any, where: str, role: str, words: frozenset[str]
-) -> Iterator[Slot]:
-    """The strings at `holder[key]`, however deep, but for those that `words` say are structure.
-
-    Their places are numbered, not named: names of members are the caller's text.
-    """
-    for index, (inner, name) in enumerate(_texts(holder, key, words)):
-        yield Slot(inner, name, f"{where}#{index}", role)
-
-
-def _texts(holder: Any, key: Any, words: frozenset[str]) -> Iterator[tuple[Any, Any]]:
-    value = holder[key]
-    if isinstance(value, str):
-        yield holder, key
-    elif isinstance(value, list):
-        for index in range(len(value)):
-            yield from _texts(value, index, words)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if not _structural(name, item, words):
-                yield from _texts(value, name, words)
+        if name in _OPAQUE and isinstance(value, dict):
+            yield from nested(part, name, inside, role, _BYTES)
+        elif name not in VOCABULARY:
+            yield from nested(part, name, inside, role)
+        else:
+            yield from nested(part, name, inside, role, _PART, word=name in _PART.words)

@@ -6,14 +6,18 @@ Source: OpenAI's API reference, "Completions" (object `text_completion`, whole a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.declined import Declined, Manner
 from gateway.core.errors import Malformed
 from gateway.core.passages import Slot
 from gateway.dialects import chat_answer, chat_shape, fields
-from gateway.dialects.answer_texts import APART, unspell, with_loose, without_repeated
+from gateway.dialects.answer_texts import unspell, with_loose, without_repeated
 from gateway.dialects.choices import Choices
+from gateway.dialects.declined_choices import Form, break_off, whole
+from gateway.dialects.json_values import APART
 
 MOST_CHOICES = 128
 DEFAULT_LIMIT = 16
@@ -93,7 +97,7 @@ class Completions(Choices):
         )
 
     def complete(self, request: Mapping[str, Any], ended: Collection[int], last: Event) -> bool:
-        return set(range(_prompts(request) * (request.get("n") or 1))).issubset(ended)
+        return set(range(_wanted(request))).issubset(ended)
 
     def runs(self, event: Event) -> Sequence[Run]:
         if not event.whole:
@@ -148,6 +152,26 @@ class Completions(Choices):
         if options.get("include_usage") and answer.get("usage"):
             events.append(Event(head | {"choices": [], "usage": answer["usage"]}))
         return events
+
+    # Saying no: there is no refusal here but in plain text
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any]:
+        text = "" if no.how is Manner.CONTENT_FILTER else no.text
+        return whole(no, "text_completion", [{"text": text}] * _wanted(asked))
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        plain = no if no.how is Manner.CONTENT_FILTER else replace(no, how=Manner.MESSAGE)
+        return break_off(asked, plain, said, _wanted(asked), Form("text_completion", _piece))
+
+
+def _piece(text: str | None, first: bool) -> dict[str, Any]:
+    return {"text": text or "", "logprobs": None}
+
+
+def _wanted(asked: Mapping[str, Any]) -> int:
+    """How many choices an answer has."""
+    return _prompts(asked) * (asked.get("n") or 1)
 
 
 def _streamed(event: Event) -> Iterator[Run]:

@@ -6,9 +6,11 @@ API reference, "Count tokens in a Message".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.answer import Event
+from gateway.core.declined import Declined
 from gateway.core.money import Usage
 from gateway.dialects import messages_check
 from gateway.dialects.messages import Messages
@@ -40,3 +42,6 @@ class CountTokens(Messages):
     def usage(self, event: Event) -> Usage | None:
         """Nothing: to count is free, and what is counted is not used."""
         return Usage(0, 0, exact=True)
+
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> None:
+        """A count has no way to say no."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from gateway.core.errors import Malformed
+from gateway.core.names import named
 from gateway.core.passages import Slot
+from gateway.dialects.places import KNOWN, is_number, nested, once
+from gateway.dialects.vocabulary import VOCABULARY
 
 LONGEST_MODEL = 256
 MOST_TEXTS = 2_048
@@ -15,7 +17,6 @@ MOST_TEXTS = 2_048
 Types: TypeAlias = Mapping[str, tuple[type, ...]]
 """The types that a member may have, by its name. Each may also be null."""
 
-_TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/#$-]{1,256}", re.ASCII)
 _OTHER_MODELS = ("models", "fallbacks", "route")
 """Members by which OpenRouter and LiteLLM are told what to call in the model's place."""
 
@@ -45,11 +46,6 @@ def checked(body: object, types: Types) -> dict[str, Any]:
         if name in types and value is not None:
             typed(value, types[name], name)
     return body
-
-
-def is_token(text: str) -> bool:
-    """Whether `text` looks like one name or id: a single word, with a letter in it."""
-    return _TOKEN.fullmatch(text) is not None
 
 
 def one_model(request: Mapping[str, Any]) -> None:
@@ -93,43 +89,18 @@ def texts(value: object, where: str) -> list[str]:
 
 
 def slots(request: dict[str, Any], known: Collection[str]) -> Iterator[Slot]:
-    """Every text of a request but the model's name, in document order.
+    """Every text of a request but the model's name, and every name that the API did not give.
 
     Also that of members that are not `known` here: who reads them is not known either. Such
     members are numbered, not named: their names are the caller's text.
     """
+    given = VOCABULARY if VOCABULARY.issuperset(known) else VOCABULARY.union(known)
+    return once(named(request, "", "user", _slots(request, given), given))
+
+
+def _slots(request: dict[str, Any], given: Collection[str]) -> Iterator[Slot]:
     for index, name in enumerate(request):
-        if name != "model":
-            yield from slots_at(request, name, f"/{name}" if name in known else f"/#{index}")
-
-
-def slots_at(holder: Any, key: Any, where: str) -> Iterator[Slot]:
-    """The strings at `holder[key]`, however deep.
-
-    A string and an array of strings have a pointer of their own; what is deeper is numbered.
-    """
-    value = holder[key]
-    if isinstance(value, str):
-        yield Slot(holder, key, where, "user")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, str):
-                yield Slot(value, index, f"{where}/{index}", "user")
-            else:
-                yield from _deeper(value, index, f"{where}/{index}")
-    else:
-        yield from _deeper(holder, key, where)
-
-
-def _deeper(holder: Any, key: Any, where: str) -> Iterator[Slot]:
-    for number, (inner, name) in enumerate(_strings(holder, key)):
-        yield Slot(inner, name, f"{where}#{number}", "user")
-
-
-def _strings(holder: Any, key: Any) -> Iterator[tuple[Any, Any]]:
-    value = holder[key]
-    if isinstance(value, str):
-        yield holder, key
-    elif isinstance(value, list | dict):
-        for name in range(len(value)) if isinstance(value, list) else value:
-            yield from _strings(value, name)
+        if name not in given:
+            yield from nested(request, name, f"/#{index}", "user")
+        elif name != "model" and not is_number(request, name):
+            yield from nested(request, name, f"/{name}", "user", KNOWN)

@@ -32,8 +32,10 @@ _FORM_TYPES: fields.Types = {
 }
 _FILES = dict.fromkeys(("image", "image[]", "mask", "markup"), "image")
 _WORDS = "revised_prompt"
-_COMMON = ("background", "output_format", "quality", "size")
-"""Members of a whole answer that each event of its stream repeats."""
+_COMMON = {"background": "auto", "output_format": "png", "quality": "auto", "size": "auto"}
+"""Members that each event of a stream repeats, and what the API takes them to be by default."""
+_NOT_TOLD = "auto"
+"""What an event may say, and a whole answer may not: the model chose, and does not tell."""
 
 
 class Images(MediaLens):
@@ -87,12 +89,15 @@ class Images(MediaLens):
         done = [event.data for event in events if self._is_last(event)]
         body: dict[str, Any] = {"data": [_image(each) for each in done]}
         for each in done:
-            body |= {name: each[name] for name in (*_COMMON, "usage") if name in each}
+            told = {name: each[name] for name in (*_COMMON, "usage") if name in each}
+            body |= {name: value for name, value in told.items() if value != _NOT_TOLD}
             body["created"] = each.get("created_at")
         return body
 
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
-        kept = {name: answer[name] for name in _COMMON if name in answer}
+        kept = {
+            name: answer.get(name) or request.get(name) or usual for name, usual in _COMMON.items()
+        }
         head = {"type": f"{self.form}.completed", "created_at": answer.get("created"), **kept}
         events = [Event(head | image) for image in answer.get("data") or ()]
         if events and answer.get("usage"):

@@ -13,9 +13,12 @@ import orjson
 
 from gateway.core import json_body
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.declined import Declined
+from gateway.core.dialect import Reference
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
+from gateway.core.passages import Slot
 from gateway.dialects import openai_shape
 
 
@@ -39,8 +42,14 @@ class Lens:
     def streams(self, request: dict[str, Any]) -> bool:
         return False
 
+    def users(self, request: dict[str, Any]) -> Sequence[Slot]:
+        return openai_shape.users(request)
+
     def continues(self, request: dict[str, Any]) -> bool:
         return False
+
+    def references(self, request: dict[str, Any]) -> Sequence[Reference]:
+        return ()
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         return ()
@@ -126,6 +135,15 @@ class Lens:
 
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         return [Event(answer, whole=True)]
+
+    # Saying no
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any] | None:
+        return None
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        return ()
 
     # On the wire
     def number(self, event: Event, index: int) -> None:

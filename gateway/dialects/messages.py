@@ -10,11 +10,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.answer import EVERY, Event, Lane, Run
+from gateway.core.declined import Declined
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
-from gateway.dialects import anthropic_shape, messages_answer, messages_check, messages_request
+from gateway.dialects import (
+    anthropic_shape,
+    messages_answer,
+    messages_check,
+    messages_declined,
+    messages_request,
+)
 from gateway.dialects.lens import Lens
 
 _BETA = r"[a-z0-9][a-z0-9.-]{0,63}"
@@ -39,6 +46,9 @@ class Messages(Lens):
 
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
         return list(messages_request.slots(request))
+
+    def users(self, request: dict[str, Any]) -> Sequence[Slot]:
+        return messages_request.users(request)
 
     def continues(self, request: dict[str, Any]) -> bool:
         return any(request.get(name) is not None for name in ("thread", "container"))
@@ -111,6 +121,15 @@ class Messages(Lens):
 
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         return messages_answer.unfold(answer)
+
+    # Saying no
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any] | None:
+        return messages_declined.whole(no)
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        return messages_declined.break_off(no, said)
 
     # On the wire
     def error(self, error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,8 @@ import orjson
 
 from gateway.core.answer import Event, Lane, Run
 from gateway.core.money import Usage
-from gateway.dialects.messages_texts import JsonRun, structural, texts, value_of, words_of
-
-APART = -1
-"""The group of text that stands whole in one event."""
+from gateway.dialects.json_values import APART, JsonRun, loose, value_of
+from gateway.dialects.messages_texts import structural, texts, words_of
 
 _LANES = {"text": "content", "thinking": "thinking"}
 """The lane of each text of a block; `content` is what structured output makes JSON."""
@@ -144,7 +142,7 @@ def _apart(
     for at, name in enumerate(holder):
         if name not in told and not structural(holder, name, words):
             for number, (inner, key) in enumerate(texts(holder, name, words)):
-                yield Run(Lane(APART, f"{place}#{at}.{number}"), inner, key)
+                yield loose(f"{place}#{at}.{number}", inner, key)
 
 
 def ended(event: Event) -> list[int]:

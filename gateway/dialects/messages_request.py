@@ -9,18 +9,24 @@ conversation, and inside a round of tool calls the provider refuses that too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from gateway.core.errors import Malformed
 from gateway.core.findings import Finding
+from gateway.core.names import named
 from gateway.core.passages import Slot, slots_of
-from gateway.dialects.messages_texts import SCHEMA_WORDS, JsonSlot, structural, texts, words_of
+from gateway.dialects import openai_shape
+from gateway.dialects.json_values import JsonSlot
+from gateway.dialects.messages_texts import TOOL_WORDS, is_plain, sealed, words_of
+from gateway.dialects.places import Grammar, is_number, nested, once
+from gateway.dialects.schemas import schema
+from gateway.dialects.vocabulary import VOCABULARY
 
 LEAST_THINKING = 1_024
 """The smallest `thinking.budget_tokens` that the API takes."""
 
-_KNOWN = frozenset(
+_KNOWN = VOCABULARY | frozenset(
     {
         *("system", "metadata", "stop_sequences", "tools", "tool_choice", "output_config"),
         *("output_format", "mcp_servers", "thinking", "container", "service_tier"),
@@ -28,8 +34,14 @@ _KNOWN = frozenset(
     }
 )
 """Members whose names may stand in a place; others are the caller's text."""
-_DEFINITIONS = frozenset({"tool_choice", "output_config", "output_format"})
-"""Members in which `SCHEMA_WORDS` are structure."""
+_FREE = Grammar(sealed=sealed)
+_API = Grammar(VOCABULARY, is_word=is_plain, sealed=sealed)
+_TOOL = _API._replace(
+    words=TOOL_WORDS,
+    apart={"input_schema": schema, "schema": schema, "input_examples": nested},
+)
+_GRAMMARS = {name: _TOOL for name in ("tool_choice", "output_config", "output_format")}
+"""By member of a request. `metadata` and what is not known are the caller's own."""
 _READABLE = frozenset(
     {
         *("text", "thinking", "tool_use", "tool_result", "search_result", "server_tool_use"),
@@ -52,24 +64,41 @@ def slots(request: dict[str, Any]) -> Iterator[Slot]:
 
     Also the texts of members that are not known here: who reads them is not known either.
     """
+    return once(named(request, "", "user", _slots(request), _KNOWN))
+
+
+def _slots(request: dict[str, Any]) -> Iterator[Slot]:
     yield from _content_slots(request, "system", "/system", "system")
     for index, message in enumerate(request["messages"]):
         yield from _message_slots(message, f"/messages/{index}")
-    for index, tool in enumerate(request.get("tools") or ()):
-        yield from _tool_slots(tool, f"/tools/{index}")
+    if request.get("tools"):
+        yield from nested(request, "tools", "/tools", "system", _TOOL)
     for index, name in enumerate(request):
-        if name not in ("system", "messages", "tools", "model"):
-            where = f"/{name}" if name in _KNOWN else f"/#{index}"
-            words = SCHEMA_WORDS if name in _DEFINITIONS else frozenset[str]()
-            yield from _nested_slots(request, name, where, "user", words)
+        told = name in ("system", "messages", "tools", "model")
+        if not told and not is_number(request, name):
+            yield from _member_slots(request, name, index, "", "user")
 
 
-def _message_slots(message: dict[str, Any], where: str) -> Iterator[Slot]:
+def _member_slots(
+    holder: dict[str, Any], name: str, place: int, where: str, role: str
+) -> list[Slot]:
+    """The texts of a member that is not read in a way of its own."""
+    if name not in _KNOWN:
+        return nested(holder, name, f"{where}/#{place}", role, _FREE)
+    grammar = _FREE if name == "metadata" else _GRAMMARS.get(name, _API)
+    return nested(holder, name, f"{where}/{name}", role, grammar)
+
+
+def _message_slots(message: dict[str, Any], where: str) -> Iterable[Slot]:
     role = message["role"]
-    yield from _content_slots(message, "content", f"{where}/content", role)
-    for index, name in enumerate(message):
-        if name not in ("role", "content"):
-            yield from _nested_slots(message, name, f"{where}/#{index}", role, frozenset())
+
+    def each() -> Iterator[Slot]:
+        yield from _content_slots(message, "content", f"{where}/content", role)
+        for place, name in enumerate(message):
+            if name not in ("role", "content"):
+                yield from _member_slots(message, name, place, where, role)
+
+    return named(message, where, role, each(), _KNOWN)
 
 
 def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> Iterator[Slot]:
@@ -81,35 +110,38 @@ def _content_slots(holder: dict[str, Any], key: str, where: str, role: str) -> I
         yield from _block_slots(block, f"{where}/{index}", "tool" if result else role)
 
 
-def _block_slots(block: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
+def _block_slots(block: dict[str, Any], where: str, role: str) -> Iterable[Slot]:
     """The texts of a content block. A call's `input` is JSON: its names are text too."""
-    words = words_of(block)
-    for index, name in enumerate(block):
+    return named(block, where, role, _within(block, where, role), VOCABULARY)
+
+
+def _within(block: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
+    grammar = _API._replace(words=words_of(block))
+    for place, name in enumerate(block):
+        known = name in VOCABULARY
+        inside = f"{where}/{name}" if known else f"{where}/#{place}"
         if name in ("text", "thinking") and isinstance(block[name], str):
-            yield Slot(block, name, f"{where}/{name}", role)
+            yield Slot(block, name, inside, role)
         elif name == "input" and isinstance(block[name], dict):
-            yield from slots_of(JsonSlot(block, name, f"{where}/{name}", role), json=True)
-        elif not structural(block, name, words):
-            yield from _nested_slots(block, name, f"{where}/#{index}", role, words)
-
-
-def _tool_slots(tool: dict[str, Any], where: str) -> Iterator[Slot]:
-    """The texts of a tool: its description, those of its schema, and its examples."""
-    for index, name in enumerate(tool):
-        words = frozenset[str]() if name == "input_examples" else SCHEMA_WORDS
-        if not structural(tool, name, words):
-            yield from _nested_slots(tool, name, f"{where}/#{index}", "system", words)
-
-
-def _nested_slots(
-    holder: Any, key: Any, where: str, role: str, words: frozenset[str]
-) -> Iterator[Slot]:
-    """The texts at `holder[key]`, in numbered places: names of members may be the caller's."""
-    for index, (inner, name) in enumerate(texts(holder, key, words)):
-        yield Slot(inner, name, f"{where}#{index}", role)
+            yield from slots_of(JsonSlot(block, name, inside, role), json=True)
+        elif sealed(block, name):
+            continue
+        elif not known:
+            yield from nested(block, name, inside, role, _FREE)
+        else:
+            yield from nested(block, name, inside, role, grammar, word=name in grammar.words)
 
 
 # What cannot be read here
+
+
+def users(request: dict[str, Any]) -> list[Slot]:
+    """Where a request names whom it is for: `metadata.user_id`; also as OpenAI's APIs do, since
+    some who speak this one read that. Raises `Malformed` for what is no text."""
+    about = request.get("metadata") or {}
+    told = about.get("user_id") is not None
+    named = [openai_shape.user(about, "user_id", "metadata.user_id")] if told else []
+    return [*named, *openai_shape.users(request)]
 
 
 def opaque(request: dict[str, Any]) -> Iterator[Finding]:

@@ -11,19 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
-from gateway.core.answer import Lane, Run
-from gateway.core.passages import Slot
+from gateway.dialects.json_values import has_own_names
 
 BLOCK_WORDS = frozenset({"type", "id", "tool_use_id", "file_id", "media_type", "ttl"})
 """Members of a content block, and of what it holds, that are structure."""
 CALL_WORDS = BLOCK_WORDS | {"name", "server_name", "tool_name", "mcp_server_name"}
 """The same in blocks about tools, which are named by structure too."""
-SCHEMA_WORDS = frozenset(
-    {"type", "name", "$ref", "format", "required", "ttl", "mcp_server_name", "allowed_callers"}
-)
-"""Members of a tool or schema that are structure: rewriting them would break it."""
+TOOL_WORDS = frozenset({"type", "name", "ttl", "mcp_server_name", "allowed_callers"})
+"""Members of a tool that are structure: rewriting them would break it."""
 
 _PLAIN = re.compile(r"[0-9]{0,3}[A-Za-z][A-Za-z0-9_./:-]{0,127}")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n"
@@ -39,12 +34,13 @@ def words_of(block: dict[str, Any]) -> frozenset[str]:
 
 
 def texts(holder: Any, key: Any, words: frozenset[str]) -> Iterator[tuple[Any, Any]]:
-    """The places of the strings at `holder[key]`, however deep, in document order.
+    """The places of the strings at `holder[key]`, however deep, in document order; and of
+    objects whose names are somebody's own, which are read as a whole.
 
     Left out are sealed strings, and words where their name is in `words`.
     """
     value = holder[key]
-    if isinstance(value, str):
+    if isinstance(value, str) or (isinstance(value, dict) and has_own_names(value)):
         yield holder, key
     elif isinstance(value, list):
         for index in range(len(value)):
@@ -60,8 +56,19 @@ def structural(holder: dict[str, Any], name: str, words: frozenset[str]) -> bool
     value = holder[name]
     if name in words:
         listed = value if isinstance(value, list) else [value]
-        return all(isinstance(item, str) and _PLAIN.fullmatch(item) for item in listed)
-    return isinstance(value, str) and _may_be_sealed(holder, name) and _sealed(value)
+        return all(isinstance(item, str) and is_plain(item) for item in listed)
+    return sealed(holder, name)
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` is one plain word, as ids and types are."""
+    return _PLAIN.fullmatch(text) is not None
+
+
+def sealed(holder: dict[str, Any], name: str) -> bool:
+    """Whether what stands at `holder[name]` is sealed: bytes that nobody but a provider reads."""
+    value = holder[name]
+    return isinstance(value, str) and _may_be_sealed(holder, name) and _is_sealed(value)
 
 
 def _may_be_sealed(holder: dict[str, Any], name: str) -> bool:
@@ -71,48 +78,5 @@ def _may_be_sealed(holder: dict[str, Any], name: str) -> bool:
     return name == "signature" or name.startswith("encrypted_")
 
 
-def _sealed(value: str) -> bool:
+def _is_sealed(value: str) -> bool:
     return len(value) >= _LEAST_SEALED and not value.encode().translate(None, _BASE64)
-
-
-class JsonSlot(Slot):
-    """A place where JSON stands as a value, shown as its text."""
-
-    __slots__ = ()
-
-    @property
-    def text(self) -> str:
-        return orjson.dumps(self.holder[self.key]).decode()
-
-    def put(self, text: str) -> None:
-        self.holder[self.key] = value_of(text)
-
-
-class JsonRun(Run):
-    """JSON that stands as a value in an answer, such as a tool call's `input`, read as text.
-
-    Text that breaks off stands as a string until the rest of it is put. Where the event
-    `opens` the call, its arguments are still to come, and their text is empty.
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, lane: Lane, holder: Any, key: str, *, opens: bool = False) -> None:
-        super().__init__(lane, holder, key, opens=opens)
-        self._text = "" if opens else orjson.dumps(holder[key]).decode()
-
-    @property
-    def text(self) -> str:
-        return self._text
-
-    def put(self, text: str) -> None:
-        self._text = text
-        self.holder[self.key] = value_of(text) if text else {}
-
-
-def value_of(text: str) -> Any:
-    """The JSON value that `text` is; `text` itself where it is none."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text

@@ -11,9 +11,12 @@ from typing import Any
 
 from gateway.core.errors import Malformed
 from gateway.core.findings import Finding
+from gateway.core.names import named
 from gateway.core.passages import Slot
 from gateway.dialects import fields
 from gateway.dialects.lens import Lens
+from gateway.dialects.places import nested, once
+from gateway.dialects.vocabulary import VOCABULARY
 
 DEFAULT_MODEL = "omni-moderation-latest"
 """What is asked where the caller names no model, as the API reference says."""
@@ -40,7 +43,7 @@ class Moderations(Lens):
         return request
 
     def slots(self, request: dict[str, Any]) -> Sequence[Slot]:
-        return list(_slots(request))
+        return list(once(named(request, "", "user", _slots(request), VOCABULARY)))
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         return [
@@ -70,20 +73,25 @@ def _check_part(part: object, where: str) -> None:
 
 
 def _slots(request: dict[str, Any]) -> Iterator[Slot]:
-    """Every text, but the addresses of images: those are findings of their own."""
     for index, name in enumerate(request):
         if name == "input":
             yield from _input_slots(request)
         elif name != "model":
-            yield from fields.slots_at(request, name, f"/#{index}")
+            yield from nested(request, name, f"/#{index}", "user")
 
 
 def _input_slots(request: dict[str, Any]) -> Iterator[Slot]:
     if not any(isinstance(part, dict) for part in _listed(request)):
-        yield from fields.slots_at(request, "input", "/input")
+        yield from nested(request, "input", "/input", "user")
         return
     for index, part in enumerate(_listed(request)):
-        for place, name in enumerate(part):
-            if name not in ("type", "image_url"):
-                where = f"/input/{index}/{name if name == 'text' else f'#{place}'}"
-                yield from fields.slots_at(part, name, where)
+        where = f"/input/{index}"
+        yield from named(part, where, "user", _part_slots(part, where), VOCABULARY)
+
+
+def _part_slots(part: dict[str, Any], where: str) -> Iterator[Slot]:
+    """Every text, but the addresses of images: those are findings of their own."""
+    for place, name in enumerate(part):
+        if name != "image_url":
+            inside = f"{where}/{name if name in ('text', 'type') else f'#{place}'}"
+            yield from nested(part, name, inside, "user", word=name == "type")

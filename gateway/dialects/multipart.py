@@ -26,7 +26,9 @@ from multipart import (  # type: ignore[import-untyped]
 from gateway.core.errors import Code, Malformed
 from gateway.core.findings import Finding
 from gateway.core.json_body import LONGEST_STRING
+from gateway.core.names import names
 from gateway.core.passages import Slot
+from gateway.dialects.vocabulary import VOCABULARY
 
 MOST_PARTS = 256
 
@@ -38,6 +40,8 @@ _MEDIA = re.compile(
 )
 """A type and what may follow it; a parameter of any other name could hold anybody's text."""
 _TEXT = re.compile(r"text/.*|application/(?:.*\+)?json")
+_DIGITS = 60
+"""Of a digest: a boundary has 70 characters at most (RFC 2046, 5.1.1)."""
 _UTF_8 = frozenset({None, "utf-8", "utf8", "us-ascii"})
 _PLAIN = frozenset({"7bit", "8bit", "binary"})
 
@@ -138,7 +142,7 @@ def encode(form: Mapping[str, Any]) -> tuple[str, bytes]:
     for head, content in parts:
         digest.update(head + content)
     # Content that held the digest of itself would be needed to break out of its part.
-    boundary = f"govgate-{digest.hexdigest()}"
+    boundary = f"govgate-{digest.hexdigest()[:_DIGITS]}"
     line = f"--{boundary}\r\n".encode()
     body = b"".join(b"%b%b\r\n\r\n%b\r\n" % (line, head, content) for head, content in parts)
     return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
@@ -185,14 +189,18 @@ class _FileName(Slot):
 def slots(form: dict[str, Any], known: Iterable[str], unread: Iterable[str] = ()) -> list[Slot]:
     """Every text of a form but the model's name: fields, and the names of files.
 
-    Fields that are not `known` are numbered, not named. Those in `unread` are no text.
+    Fields that are not `known` are numbered, not named: their names are looked at too, and stay
+    as they are. Those in `unread` are no text.
     """
-    return [
+    found = [
         slot
         for index, name in enumerate(form)
         if name != "model" and name not in unread
         for slot in _slots(form, name, f"/{name}" if name in known else f"/#{index}")
     ]
+    given = VOCABULARY.union(known, unread)
+    told = {name for name in form if name in given or name.removesuffix("[]") in given}
+    return [*found, *names(form, "", "user", (), told, fixed=True)]
 
 
 def _slots(holder: Any, key: Any, where: str) -> Iterator[Slot]:

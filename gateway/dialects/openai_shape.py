@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from gateway.core.answer import Event
-from gateway.core.errors import Code, GatewayError, UpstreamError
+from gateway.core.errors import Code, GatewayError, Malformed, UpstreamError
+from gateway.core.passages import Slot
 
 _TYPES = {
     Code.INSUFFICIENT_QUOTA: "insufficient_quota",
@@ -30,6 +32,10 @@ _TYPES = {
 
 _TOLD = ("message", "type", "param", "code")
 """What is passed on of a provider's error. Other members may hold what the model said."""
+_MAYBE_NULL = ("param", "code")
+
+_USERS = ("user", "safety_identifier")
+"""Members that name whom a request is for; the second takes the place of the first."""
 
 DONE = b"data: [DONE]\n\n"
 
@@ -46,12 +52,36 @@ def error_body(error: GatewayError, about: dict[str, Any]) -> dict[str, Any]:
         "code": str(error.code),
     }
     if isinstance(error, UpstreamError) and error.body is not None:
-        body |= {name: error.body[name] for name in _TOLD if name in error.body}
-        code = body["code"]
-        body["code"] = code if code is None or isinstance(code, str) else str(code)
+        body |= _theirs(error.body)
     if about:
         body["governance"] = about
     return {"error": body}
+
+
+def _theirs(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a provider's error says, each member as clients read it: a word, or null where the
+    API lets it be."""
+    told = {name: said[name] for name in _TOLD if name in said}
+    return {
+        name: value if value is None else str(value)
+        for name, value in told.items()
+        if value is not None or name in _MAYBE_NULL
+    }
+
+
+def users(request: dict[str, Any]) -> list[Slot]:
+    """Where a request names whom it is for. Raises `Malformed` for what is no text.
+
+    At every endpoint: a provider may read them where the API reference does not list them.
+    """
+    return [user(request, name, name) for name in _USERS if request.get(name) is not None]
+
+
+def user(holder: dict[str, Any], name: str, param: str) -> Slot:
+    """The slot of a member that names a user. Raises `Malformed` unless it is a string."""
+    if not isinstance(holder[name], str):
+        raise Malformed(f"'{param}' must be a string.", param=param)
+    return Slot(holder, name, f"/{param.replace('.', '/')}", "user")
 
 
 def frame(event: Event) -> bytes:

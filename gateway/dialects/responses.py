@@ -11,11 +11,14 @@ from typing import Any
 import orjson
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.declined import Declined
+from gateway.core.dialect import Reference
 from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.dialects import (
     responses_answer,
+    responses_declined,
     responses_events,
     responses_request,
     responses_shape,
@@ -42,6 +45,9 @@ class Responses(Lens):
 
     def continues(self, request: dict[str, Any]) -> bool:
         return request.get("previous_response_id") is not None
+
+    def references(self, request: dict[str, Any]) -> Sequence[Reference]:
+        return responses_request.references(request)
 
     def opaque(self, request: dict[str, Any]) -> Sequence[Finding]:
         return responses_request.opaque(request)
@@ -120,6 +126,15 @@ class Responses(Lens):
 
     def unfold(self, answer: dict[str, Any], request: dict[str, Any]) -> Sequence[Event]:
         return responses_events.unfold(answer)
+
+    # Saying no
+    def decline(self, asked: Mapping[str, Any], no: Declined) -> dict[str, Any]:
+        return responses_declined.whole(asked, no)
+
+    def break_off(
+        self, asked: Mapping[str, Any], no: Declined, said: Sequence[Event]
+    ) -> Sequence[Event]:
+        return responses_declined.break_off(asked, no, said)
 
     # On the wire
     def number(self, event: Event, index: int) -> None:

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from gateway.core.answer import EVERY, Event, Lane, Run
+from gateway.dialects.json_values import JsonRun, has_own_names
 from gateway.dialects.responses_lanes import (
     CALLS,
     COMMAND,
@@ -224,7 +225,7 @@ def _response_runs(response: dict[str, Any]) -> Iterator[Run]:
                     yield from _loose_runs(response[key], index, -1, numbers)
         elif key in _REPEATED:
             for run in _loose_runs(response, key, -1, count()):
-                run.lane = repeated(key, int(run.lane.name[1:]))
+                run.lane = repeated(key, int(run.lane.name[1:]), json=run.lane.json)
                 yield run
         else:
             yield from _loose_runs(response, key, -1, numbers)
@@ -269,12 +270,15 @@ def _part_runs(
 def _loose_runs(
     holder: Any, key: Any, index: int, numbers: Iterator[int], *, plain: bool = False
 ) -> Iterator[Run]:
-    """The strings at `holder[key]`, however deep, but for those that nobody wrote."""
+    """The strings at `holder[key]`, however deep, but for those that nobody wrote; and objects
+    whose names are somebody's own, read as a whole."""
     value = holder[key]
     plain = plain or key in PLAIN
     if isinstance(value, str):
         if not unspoken(holder, key, value, plain=plain):
             yield Run(loose(index, next(numbers), json=key == "arguments"), holder, key)
+    elif isinstance(value, dict) and value and (key in PLAIN or has_own_names(value)):
+        yield JsonRun(loose(index, next(numbers), json=True), holder, key)
     elif isinstance(value, (dict, list)) and key != "logprobs":
         for inner in list(value) if isinstance(value, dict) else range(len(value)):
             yield from _loose_runs(value, inner, index, numbers, plain=plain)

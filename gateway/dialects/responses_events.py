@@ -18,7 +18,7 @@ from gateway.dialects.responses_shape import TERMINAL
 
 _ENDINGS = {"failed": "response.failed", "incomplete": "response.incomplete",
             "cancelled": "response.cancelled"}  # fmt: skip
-_WHOLE = {
+WHOLE = {
     OUTPUT_TEXT: "text",
     REFUSAL: "refusal",
     REASONING: "text",
@@ -59,7 +59,7 @@ def unfold(response: dict[str, Any]) -> list[Event]:
         {"type": "response.in_progress", "response": begun},
     ]
     for index, item in enumerate(items(response)):
-        told += _item(item, index)
+        told += item_events(item, index)
     ending = _ENDINGS.get(str(response.get("status")), "response.completed")
     told.append({"type": ending, "response": response})
     # What is said again is said by an object of its own, which can be rewritten by itself.
@@ -76,7 +76,7 @@ def response_of(event: Event) -> Mapping[str, Any]:
     return {}
 
 
-def _item(item: dict[str, Any], index: int) -> Iterator[dict[str, Any]]:
+def item_events(item: dict[str, Any], index: int) -> Iterator[dict[str, Any]]:
     """The events of one item: added, said, done."""
     member, family = MEMBERS.get(str(item.get("type")), ("", ""))
     listed = [key for key in ("summary", "content") if _objects(item.get(key))]
@@ -103,10 +103,10 @@ def _part(
     kind = "response.reasoning_summary_part" if summary else "response.content_part"
     at = {**at, "summary_index" if summary else "content_index": place}
     family = SUMMARY if summary else _FAMILIES.get(str(part.get("type")), "")
-    text = part.get(_WHOLE.get(family, ""))
+    text = part.get(WHOLE.get(family, ""))
     emptied: dict[str, Any] = {}
     if isinstance(text, str):
-        emptied[_WHOLE[family]] = ""
+        emptied[WHOLE[family]] = ""
     emptied |= {name: [] for name in ("annotations", "logprobs") if part.get(name)}
     yield {"type": f"{kind}.added", **at, "part": part | emptied}
     if isinstance(text, str):
@@ -126,7 +126,7 @@ def _said(
     spelled = {"logprobs": list(logprobs)} if family == OUTPUT_TEXT else {}
     if text:
         yield {"type": f"response.{family}.delta", **at, "delta": text, **spelled}
-    yield {"type": f"response.{family}.done", **at, _WHOLE[family]: text, **spelled}
+    yield {"type": f"response.{family}.done", **at, WHOLE[family]: text, **spelled}
 
 
 def _objects(value: Any) -> bool:

@@ -73,9 +73,9 @@ def loose(output_index: int, number: int, *, json: bool = False) -> Lane:
     return Lane(_group(output_index, _LOOSE, 0), f"#{number}", json=json)
 
 
-def repeated(member: str, number: int) -> Lane:
+def repeated(member: str, number: int, *, json: bool = False) -> Lane:
     """The lane of a text of the request that the response repeats in `member`."""
-    return Lane(_group(-1, _LOOSE, 0), f"{member}#{number}", repeats=True)
+    return Lane(_group(-1, _LOOSE, 0), f"{member}#{number}", json=json, repeats=True)
 
 
 def family_of(name: str) -> tuple[str, str]:

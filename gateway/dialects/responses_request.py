@@ -9,10 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.core.dialect import Reference
 from gateway.core.errors import Malformed
 from gateway.core.findings import Finding
+from gateway.core.names import named
 from gateway.core.passages import Slot
+from gateway.dialects.places import is_number, once
 from gateway.dialects.responses_texts import Unread, texts
+from gateway.dialects.vocabulary import VOCABULARY
 
 MOST_ITEMS = 8_192
 MOST_TOOLS = 2_048
@@ -53,8 +57,11 @@ _NEEDED = {
 }
 """By an item's type: the member that holds its text, and what that may be."""
 
-_STORED = ("previous_response_id", "prompt")
+_KNOWN = VOCABULARY | _TYPES.keys()
+_STORED = ("previous_response_id", "prompt", "conversation")
 """Members that bring in what the provider keeps."""
+_ASKER = ("metadata", "user", "safety_identifier")
+"""Members that say who asks, or for whom."""
 _CHOICES = frozenset(
     {"input", "tools", "tool_choice", "text", "prompt", "reasoning", "include", "truncation"}
     | {"service_tier", "previous_response_id", "stream_options"}
@@ -71,8 +78,7 @@ def check(body: object) -> dict[str, Any]:
     """`body`, when it is a request for a response. Raises `Malformed`, naming the field.
 
     Checks what governance reads; everything else is for the provider to judge. Also refuses
-    what would go round governance: other models than the one that was decided about, and
-    conversations and items of the provider's account, which another app may have made.
+    what would go round governance: other models than the one that was decided about.
     """
     if not isinstance(body, dict):
         raise Malformed("The body must be a JSON object.")
@@ -82,7 +88,7 @@ def check(body: object) -> dict[str, Any]:
     if len(model) > LONGEST_MODEL:
         raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
     if body.get("conversation") is not None:
-        raise _not_governed("conversation")
+        _check_conversation(body)
     for name, value in body.items():
         if name in _TYPES:
             _typed(value, _TYPES[name], name)
@@ -104,7 +110,8 @@ def slots(request: dict[str, Any]) -> list[Slot]:
 
     Also the texts of members that are not known here: who reads them is not known either.
     """
-    return [found for found in _found(request) if isinstance(found, Slot)]
+    found = named(request, "", "user", _found(request), _KNOWN)
+    return list(once(slot for slot in found if isinstance(slot, Slot)))
 
 
 def opaque(request: dict[str, Any]) -> list[Finding]:
@@ -112,19 +119,33 @@ def opaque(request: dict[str, Any]) -> list[Finding]:
     what is stored."""
     unread = [found for found in _found(request) if isinstance(found, Unread)]
     unread += [Unread("stored", f"/{name}") for name in _STORED if request.get(name)]
+    unread += [Unread("stored", f"/input/{named.place}") for named in references(request)]
     return [Finding("opaque", label, where, 0, 0, 1.0) for label, where in unread]
+
+
+def references(request: dict[str, Any]) -> list[Reference]:
+    """The items of the input that are only named, by their ids."""
+    items = request.get("input")
+    if not isinstance(items, list):
+        return []
+    return [
+        Reference(items, place, item["id"], f"input[{place}].id")
+        for place, item in enumerate(items)
+        if _refers(item)
+    ]
 
 
 def repeatable(request: dict[str, Any]) -> bool:
     """Whether it neither uses nor leaves anything at the provider, and the response would not
     repeat to another caller who this one is."""
-    named = (*_STORED, "metadata", "user", "safety_identifier")
-    return request.get("store") is False and not any(request.get(name) for name in named)
+    if request.get("store") is not False or references(request):
+        return False
+    return not any(request.get(name) for name in (*_STORED, *_ASKER))
 
 
 def _found(request: dict[str, Any]) -> Iterator[Slot | Unread]:
     for position, name in enumerate(request):
-        if name == "model":
+        if name == "model" or is_number(request, name):
             continue
         where = f"/{name}" if name in _TYPES else f"/#{position}"
         if name == "input" and isinstance(request[name], list):
@@ -136,7 +157,7 @@ def _found(request: dict[str, Any]) -> Iterator[Slot | Unread]:
 
 
 def _refers(item: dict[str, Any]) -> bool:
-    """Whether an item only names one that the provider has."""
+    """Whether an item only names another."""
     kind = item.get("type")
     return kind == "item_reference" or ("id" in item and not (kind or item.get("content")))
 
@@ -156,7 +177,8 @@ def _check_items(items: list[Any]) -> None:
         where = f"input[{index}]"
         _typed(item, (dict,), where, needed=True)
         if _refers(item):
-            raise _not_governed(where)
+            _typed(item.get("id"), (str,), f"{where}.id", needed=True)
+            continue
         for name, types in _ITEM_TYPES.items():
             _typed(item.get(name), types, f"{where}.{name}")
         if item.get("role") is not None and not _ROLE.fullmatch(item["role"]):
@@ -200,12 +222,16 @@ def _check_tool(tool: object, where: str) -> None:
                 _check_tool(inner, f"{where}.tools[{index}]")
 
 
-def _not_governed(where: str) -> Malformed:
-    return Malformed(
-        f"'{where}' refers to what the provider keeps: conversations are not governed here. "
-        "Send the items themselves.",
-        param=where,
-    )
+def _check_conversation(body: dict[str, Any]) -> None:
+    """A conversation is named by its id, alone or in an object, and goes on by itself."""
+    named = body["conversation"]
+    _typed(named, (str, dict), "conversation")
+    if isinstance(named, dict):
+        _typed(named.get("id"), (str,), "conversation.id", needed=True)
+    if body.get("previous_response_id") is not None:
+        raise Malformed(
+            "'conversation' and 'previous_response_id' cannot go together.", param="conversation"
+        )
 
 
 def _few(listed: Any, most: int, where: str) -> list[Any]:

@@ -21,9 +21,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,99}")
 def well_formed(answer: dict[str, Any]) -> bool:
     """Whether its types are words, its indices numbers, its items and parts objects."""
     kind = answer.get("type")
-    if kind is None:
-        return _has_output(answer)
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind):
+    if kind is not None and not (isinstance(kind, str) and _TYPE.fullmatch(kind)):
         return False
     if not all(_is_index(answer[name]) for name in INDICES if name in answer):
         return False
@@ -32,6 +30,8 @@ def well_formed(answer: dict[str, Any]) -> bool:
     ):
         return False
     response = answer.get("response")
+    if kind is None and not _has_output(answer):
+        return False
     if response is not None or kind in TERMINAL:
         return isinstance(response, dict) and (not response.get("output") or _has_output(response))
     return True

@@ -1,8 +1,10 @@
 """Where the texts of a request for a response stand, however deep; and what cannot be read.
 
-Every string is text, also in members that are not known here, but for three kinds:
+Every string is text, also in members that are not known here, and so is every name that the
+API did not give; but for three kinds:
 
-- **names and ids**, where they look like one: rewriting them would break the request;
+- **names and ids**, where they look like one: they are looked at and stay as they are, since
+  rewriting them would break the request;
 - **credentials** (`authorization` and `headers` of an MCP server, `domain_secrets` of a
   container) of a tool that is offered: they are handed over as they came, and no inspector
   sees them;
@@ -15,7 +17,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gateway.core.passages import Slot, slots_of
+from gateway.core.names import named
+from gateway.core.passages import Number, Slot, slots_of
+from gateway.dialects.schemas import schema
+from gateway.dialects.vocabulary import VOCABULARY, is_token
 
 
 class Unread(NamedTuple):
@@ -37,6 +42,12 @@ _BYTES = {
     "encrypted_content": "reasoning",
 }
 """Members that are never text."""
+
+_BY_ID = {
+    "image_generation_call": ("image", ("result",)),
+    "reasoning": ("reasoning", ("encrypted_content", "content")),
+}
+"""By an item's type: what its provider adds to it by its id, and the members that would hold it."""
 
 _URLS = frozenset({"url", "image_url", "file_url"})
 _CREDENTIALS = {
@@ -60,11 +71,8 @@ _LISTED = frozenset(
     | {"tool_names"}
 )
 """Lists of names and ids."""
-_TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/#$-]{1,256}", re.ASCII)
 _SCHEMAS = frozenset({"parameters", "output_schema", "input_schema", "schema"})
-_SCHEMA_WORDS = frozenset({"type", "$ref", "format", "required"})
-"""Members of a JSON schema whose names are structure: rewriting them would break it."""
-_KNOWN = frozenset(
+_TOLD = frozenset(
     {"content", "text", "refusal", "arguments", "input", "output", "summary", "code", "tools"}
     | {"description", "parameters", "schema", "format", "variables", "queries", "results", "action"}
     | {"operation", "diff", "commands", "stdout", "stderr", "filename", "server_url", "logs"}
@@ -78,52 +86,43 @@ def texts(
 ) -> Iterator[Slot | Unread]:
     """The texts at `holder[key]`, as slots, and what cannot be read there; in order.
 
-    Where it is `plain`, nothing is taken for a name or an id.
+    Where it is `plain`, nothing is taken for a name or an id of the API's.
     """
     value = holder[key]
     plain = plain or key in PLAIN
     if isinstance(value, str):
         yield from _string(holder, key, where, role, plain)
     elif isinstance(value, list):
-        names = key in _LISTED and not plain
         for index, item in enumerate(value):
-            if not (names and isinstance(item, str) and _TOKEN.fullmatch(item)):
+            if key in _LISTED and not plain and isinstance(item, str):
+                if item not in VOCABULARY:
+                    yield Slot(value, index, f"{where}/{index}", role, fixed=is_token(item))
+            else:
                 yield from texts(value, index, f"{where}/{index}", role, plain=plain)
     elif isinstance(value, dict):
         if key in _SCHEMAS and not plain:
-            yield from _schema(holder, key, where, role)
+            yield from schema(holder, key, where, role)
         else:
-            yield from _object(value, where, role, plain)
+            known = frozenset[str]() if plain else VOCABULARY
+            yield from named(value, where, role, _object(value, where, role, plain), known)
+    elif Number.is_long(value):
+        yield Number(holder, key, where, role)
 
 
 def _object(held: dict[str, Any], where: str, role: str, plain: bool) -> Iterator[Slot | Unread]:
     kind = str(held.get("type"))
     if kind in _PARTS:
         yield Unread(_PARTS[kind], where)
+    if kind in _BY_ID and not plain and held.get("id"):
+        label, members = _BY_ID[kind]
+        if not any(held.get(member) for member in members):
+            yield Unread(label, where)
     entrusted = kind in _CREDENTIALS and _CREDENTIALS[kind].fullmatch(where) is not None
     for position, name in enumerate(list(held)):
         if not (entrusted and name in _SECRET):
-            told = name in _KNOWN and (name != "tools" or kind in _OFFERING)
+            told = name in _TOLD and (name != "tools" or kind in _OFFERING)
             inside = f"{where}/{name}" if told else f"{where}/#{position}"
             yield from texts(held, name, inside, role, plain=plain)
-
-
-def _schema(
-    holder: Any, key: Any, where: str, role: str, *, word: bool = False
-) -> Iterator[Slot | Unread]:
-    """As `texts`, in a JSON schema; `word` is what stands below a schema word, alone or in a
-    list. A property may have the name of a schema word; then it holds a schema itself."""
-    value = holder[key]
-    if isinstance(value, str):
-        if not (word and _TOKEN.fullmatch(value)):
-            yield Slot(holder, key, where, role)
-    elif isinstance(value, list):
-        for index in range(len(value)):
-            yield from _schema(value, index, f"{where}/{index}", role, word=word)
-    elif isinstance(value, dict):
-        for position, name in enumerate(list(value)):
-            named = name in _SCHEMA_WORDS
-            yield from _schema(value, name, f"{where}/#{position}", role, word=named)
 
 
 def _string(holder: Any, key: Any, where: str, role: str, plain: bool) -> Iterator[Slot | Unread]:
@@ -133,9 +132,11 @@ def _string(holder: Any, key: Any, where: str, role: str, plain: bool) -> Iterat
         if str(holder.get("type")) not in _PARTS:  # else the part was told of already
             yield Unread(label, where)
         return
-    named = not plain and (key in _NAMES or str(key).endswith("_id"))
-    if not named or not _TOKEN.fullmatch(value):
-        yield from slots_of(Slot(holder, key, where, role), json=key == "arguments")
+    is_name = not plain and (key in _NAMES or str(key).endswith("_id"))
+    if is_name and value in VOCABULARY:
+        return
+    fixed = is_name and is_token(value)
+    yield from slots_of(Slot(holder, key, where, role, fixed=fixed), json=key == "arguments")
 
 
 def _bytes(holder: Any, key: Any, value: str) -> str | None:

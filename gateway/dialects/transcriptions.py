@@ -105,7 +105,13 @@ class Transcriptions(MediaLens):
 
 
 class Translations(Transcriptions):
-    """The lens of translations, which are transcripts in English. It keeps no state."""
+    """The lens of translations, which are transcripts in English. It keeps no state.
+
+    The API reference gives them no `stream`: who sends one gets a whole answer.
+    """
 
     action = "audio.translations.create"
     asks = "prompt"
+
+    def streams(self, request: dict[str, Any]) -> bool:
+        return False

@@ -21,7 +21,7 @@ import structlog
 from gateway.core.errors import Code, Denied, GatewayError, Malformed
 from gateway.core.exchange import Call
 from gateway.core.ids import new_id
-from gateway.core.ports import Kept, Shelf
+from gateway.core.kept import Kept, Shelf
 from gateway.core.principal import Principal
 from gateway.governance.batch_input import Fault, Line, read_lines
 from gateway.governance.files import FILE, file_document

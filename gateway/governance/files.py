@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.core.errors import Code, Denied, Malformed
 from gateway.core.ids import new_id
-from gateway.core.ports import Kept, Shelf
+from gateway.core.kept import Kept, Shelf
 from gateway.core.principal import Principal
 from gateway.governance.unattended import owner_of
 

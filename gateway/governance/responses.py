@@ -8,7 +8,7 @@ Source: OpenAI's API reference, "Responses".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,29 +16,51 @@ from typing import Any
 import orjson
 import structlog
 
-from gateway.core.errors import Code, Denied, GatewayError, Malformed
+from gateway.core.errors import Code, Denied, GatewayError, Malformed, UpstreamError
 from gateway.core.exchange import Call
 from gateway.core.ids import new_id
-from gateway.core.ports import Kept, Shelf
+from gateway.core.kept import Came, Kept, Shelf, StoringProvider
 from gateway.core.principal import Principal
+from gateway.governance.items import RESPONSE, KeptItems, input_items, items_of, says_item
 from gateway.governance.unattended import Bell, Reply, Run, owner_of, persistently
 
-RESPONSE = "response"
 ENDPOINT = "/v1/responses"
 KEPT_FOR = timedelta(days=30)
 _CLAIM = 60.0
 _log = structlog.get_logger(__name__)
 _SETTLED = frozenset({"completed", "failed", "cancelled", "incomplete"})
+_SAID_AGAIN: Mapping[str, Any] = {
+    "instructions": None,
+    "parallel_tool_calls": True,
+    "temperature": None,
+    "tool_choice": "auto",
+    "tools": (),
+    "top_p": None,
+}
+"""Members of a request that a response repeats, and what they are where they were left out."""
 
 
 class Responses:
     """What callers do with responses after they were made."""
 
-    def __init__(self, shelf: Shelf, bell: Bell | None = None) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        bell: Bell | None = None,
+        *,
+        most_bytes: int = 10 << 20,
+        providers: Mapping[str, StoringProvider] | None = None,
+    ) -> None:
+        """`most_bytes` is how long the items that one request names may be together;
+        `providers` are those, by name, that store responses."""
         self._shelf = shelf
+        self._providers = providers or {}
         self._bell = bell or Bell()
+        self._items = KeptItems(shelf, most_bytes)
 
-    async def keep(self, principal: Principal, asked: Mapping[str, Any], told: Any) -> None:
+    async def keep(
+        self, principal: Principal, asked: Mapping[str, Any], told: Any, came: Came
+    ) -> None:
         """Keep what a caller was told of a response, unless it was asked not to be stored."""
         if asked.get("store") is False or not isinstance(told, dict):
             return
@@ -46,11 +68,15 @@ class Responses:
         if not isinstance(id, str):
             return
         kept = _kept(id, principal, asked, dict(told), working=False)
+        kept.document.update(exchange_id=came.exchange_id, upstream=came.upstream)
+        items = items_of(asked, told)
         known = await self._shelf.get(RESPONSE, id, owner_of(principal))
         if known is None:
-            await self._shelf.put(kept)
+            await self._shelf.put(kept, items=items)
         else:  # it is told again, or the provider has used an id twice: the last counts
-            await self._shelf.change(known, kept.document, working=False)
+            document = known.document | kept.document
+            document["upstream"] = came.upstream or known.document.get("upstream")
+            await self._shelf.change(known, document, working=False, items=items)
 
     async def begin(
         self, principal: Principal, asked: Mapping[str, Any], call: Call
@@ -80,33 +106,49 @@ class Responses:
             "error": None,
             "incomplete_details": None,
             "usage": None,
+            **_said_again(asked),
         }
         kept = _kept(told["id"], principal, asked, told, working=True)
         kept.document["call"] = {"attributes": dict(call.attributes)}
-        await self._shelf.put(kept)
+        await self._shelf.put(kept, items=items_of(asked, told))
         self._bell.ring()
         return told
 
-    async def get(self, principal: Principal, id: str) -> dict[str, Any]:
-        """A response as it stands. Raises `Denied` (NOT_FOUND)."""
-        told: dict[str, Any] = (await self._known(principal, id)).document["told"]
-        return told
+    async def get(self, principal: Principal, id: str) -> tuple[dict[str, Any], str | None]:
+        """A response as it stands, and its exchange once it has one.
+
+        Raises `Denied` (NOT_FOUND).
+        """
+        document = (await self._known(principal, id)).document
+        return document["told"], document.get("exchange_id")
 
     async def upstream_id(self, principal: Principal, id: str) -> str:
         """What the provider calls a response of the app's. Raises `Denied` (NOT_FOUND)."""
-        kept = await self._known(principal, id)
-        return str(kept.document.get("upstream_id") or id)
+        return _upstream_id(await self._known(principal, id))
 
     async def input_items(self, principal: Principal, id: str) -> list[dict[str, Any]]:
-        """What the caller asked, as items, each with an id. Raises `Denied` (NOT_FOUND)."""
-        asked = (await self._known(principal, id)).document["asked"].get("input")
-        items = asked if isinstance(asked, list) else [_message(asked)] if asked else []
-        return [{"id": f"msg_{id[-24:]}_{place}", **item} for place, item in enumerate(items)]
+        """What the caller asked, as items, each with an id. Raises `Denied` (NOT_FOUND).
+
+        Items that were named are shown as they are now; those that are gone, as their names.
+        """
+        items = input_items(id, (await self._known(principal, id)).document["asked"])
+        names = [item["id"] for item in items if not says_item(item)]
+        found = await self.items(principal, names) if names else {}
+        return [item if says_item(item) else found.get(item["id"], item) for item in items]
+
+    async def items(self, principal: Principal, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The app's items among `ids`, each as a request may say it. Raises `Malformed`."""
+        return await self._items.named(owner_of(principal), ids)
 
     async def delete(self, principal: Principal, id: str) -> dict[str, Any]:
-        """Destroy what is kept of a response here. Raises `Denied` (NOT_FOUND)."""
+        """Destroy what is kept of a response here, and then, if that can be, the provider's copy.
+
+        Raises `Denied` (NOT_FOUND).
+        """
+        kept = await self._known(principal, id)
         if not await self._shelf.remove(RESPONSE, id, owner_of(principal)):
             raise _missing(id)
+        await self._forget(kept)
         return {"id": id, "object": "response", "deleted": True}
 
     async def cancel(self, principal: Principal, id: str) -> dict[str, Any]:
@@ -123,6 +165,21 @@ class Responses:
             )
             if changed is not None:
                 return dict(changed.document["told"])
+
+    async def _forget(self, kept: Kept) -> None:
+        """Have the provider destroy its copy. What it says of that is logged, and no more: what
+        is kept here is gone."""
+        name = kept.document.get("upstream")
+        about = {"upstream": name, "exchange_id": kept.document.get("exchange_id")}
+        provider = self._providers.get(name) if name else None
+        if provider is None:
+            return
+        try:
+            await provider.forget(_upstream_id(kept))
+        except UpstreamError as error:
+            _log.warning("provider_copy_left", **about, code=str(error.code), status=error.status)
+        else:
+            _log.info("provider_copy_destroyed", **about)
 
     async def _known(self, principal: Principal, id: str) -> Kept:
         kept = await self._shelf.get(RESPONSE, id, owner_of(principal))
@@ -222,9 +279,12 @@ class ResponseWorker:
             if standing.document["told"]["status"] in _SETTLED:
                 return
             document = standing.document | {"told": told}
+            items = items_of(document["asked"], told)
             if reply is not None:
-                document |= {"exchange_id": reply.exchange_id, "upstream_id": reply.body.get("id")}
-            if await self._shelf.change(standing, document, working=False) is not None:
+                document |= {"exchange_id": reply.exchange_id, "upstream": reply.upstream}
+                document["upstream_id"] = reply.body.get("id")
+            changed = await self._shelf.change(standing, document, working=False, items=items)
+            if changed is not None:
                 return
 
 
@@ -237,8 +297,18 @@ def _kept(
     return Kept(id, RESPONSE, owner, document, principal, now, now + KEPT_FOR, working=working)
 
 
+def _upstream_id(kept: Kept) -> str:
+    """What the provider calls a response."""
+    return str(kept.document.get("upstream_id") or kept.id)
+
+
 def _with(kept: Kept, news: dict[str, Any]) -> dict[str, Any]:
     return kept.document | {"told": kept.document["told"] | news}
+
+
+def _said_again(asked: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: asked[name] for name in _SAID_AGAIN if asked.get(name) is not None}
+    return {**_SAID_AGAIN, **given}
 
 
 def _failed(kept: Kept, why: Any) -> dict[str, Any]:
@@ -246,11 +316,6 @@ def _failed(kept: Kept, why: Any) -> dict[str, Any]:
     error = {"code": said.get("code") or "server_error", "message": said.get("message") or ""}
     told: dict[str, Any] = kept.document["told"]
     return told | {"status": "failed", "error": said | error}
-
-
-def _message(text: Any) -> dict[str, Any]:
-    content = [{"type": "input_text", "text": text}]
-    return {"type": "message", "role": "user", "content": content}
 
 
 def _missing(id: str) -> Denied:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from gateway.core.errors import Unavailable
 from gateway.core.exchange import Call
-from gateway.core.ports import Owner
+from gateway.core.kept import Owner
 from gateway.core.principal import Principal
 
 
@@ -23,6 +23,8 @@ class Reply:
     body: dict[str, Any]
     too_fast: float | None = None
     """Seconds to wait, where it was refused for its key's rate and nothing was done."""
+    upstream: str | None = None
+    """The provider that answered."""
 
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ A placeholder reads `[[EMAIL_ADDRESS_1]]`. The same value has the same one throu
 conversation, numbered by first occurrence, so that a resent conversation masks alike; where the
 provider holds the earlier turns, each turn numbers from a place of its own. Text
 that already looks like a placeholder is masked too, and so comes back as it was. What the
-model invents stays as it is.
+model invents stays as it is. A name or an id that cannot be rewritten refuses the request.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import orjson
 from gateway.core.answer import Lane, MakeRewriter
 from gateway.core.exchange import Exchange
 from gateway.core.findings import Direction, Finding
+from gateway.core.passages import Slot, rewrite
 from gateway.core.ports import Masker
 
 LITERAL = "LITERAL"
@@ -56,13 +57,15 @@ class Mask:
         continued = exchange.dialect.continues(exchange.request)
         vault = Vault(secrets.randbelow(_TURNS) * _APART if continued else 0)
         by_place = _by_place(exchange.findings, wanted)
+        edits: list[tuple[Slot, str]] = []
         for slot in exchange.slots:
             found = by_place.get(slot.where, [])
             text = slot.text
             if "[" in text:
                 found = [*found, *_literals(text, slot.where)]
             if found:
-                slot.put(self._masker.mask(text, found, vault.name))
+                edits.append((slot, self._masker.mask(text, found, vault.name)))
+        rewrite(edits)
         if not vault.values:
             return None
         json_answer = exchange.dialect.answers_json(exchange.request)

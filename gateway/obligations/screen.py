@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from gateway.core.answer import Lane, MakeRewriter
-from gateway.core.errors import Code, Filtered
+from gateway.core.answer import FAILURE, Lane, MakeRewriter
+from gateway.core.errors import Code, Denied, Filtered
 from gateway.core.exchange import Exchange
 from gateway.core.findings import Direction, Finding
-from gateway.core.passages import Passage, Slot, slots_of
+from gateway.core.passages import Passage, Slot, rewrite, slots_of
 from gateway.core.ports import Inspector
 from gateway.core.splitter import Splitter, Unit
+from gateway.core.values import named
 
 CONTEXT = 200
 """Characters of text already shown that an inspector sees before a passage."""
@@ -55,11 +57,14 @@ class Screen:
             {id(self._inspectors[k]): self._inspectors[k] for k in wanted.kinds}.values()
         )
         examine = _Examine(exchange, inspectors, wanted)
+        strike_out = _Examine(exchange, inspectors, replace(wanted, on_match="redact"))
         json_answer = exchange.dialect.answers_json(exchange.request)
 
         def make(lane: Lane) -> _ScreenedText | _ScreenedJson | _Repeated:
             if lane.repeats:
                 return _Repeated()
+            if lane == FAILURE:  # there is no answer to stop
+                return _ScreenedText(strike_out, str(lane), Splitter(Unit.WHOLE))
             if lane.json or (json_answer and lane.name == "content"):
                 return _ScreenedJson(examine, str(lane))
             return _ScreenedText(examine, str(lane), Splitter(wanted.unit))
@@ -100,6 +105,7 @@ class _Examine:
                 raise Filtered(
                     Code.INSPECTION_UNAVAILABLE, "The answer could not be inspected."
                 ) from error
+        self._exchange.mention(named(found, passages))
         return [finding for finding in found if self._wanted.concerns(finding)]
 
 
@@ -158,9 +164,11 @@ class _ScreenedJson:
         holder = {"text": "".join(self._pieces)}
         slots = slots_of(Slot(holder, "text", self._where, "assistant"), json=True)
         passages = [Passage(s.text, s.where, Direction.OUTPUT, "assistant") for s in slots]
-        for slot, shown in zip(slots, await self._examine(passages), strict=True):
-            if shown != slot.text:
-                slot.put(shown)
+        shown = zip(slots, await self._examine(passages), strict=True)
+        try:
+            rewrite([(slot, text) for slot, text in shown if text != slot.text])
+        except Denied as error:  # two names of one object, of which no value may be lost
+            raise Filtered(error.code, error.message) from error
         return holder["text"]
 
 

@@ -34,8 +34,12 @@ log = logging.getLogger("govgate.server")
 Probe: TypeAlias = Callable[[], Awaitable[None]]
 """Raises when the part it looks at is not ready."""
 
-_TOO_LARGE = {"/v1/files": "The upload is larger than GOVGATE_FILES__MOST_BYTES lets a file be."}
-"""What is said of a body that the router refused, by path."""
+_TOO_LARGE = {
+    "/v1/files": "The upload is larger than GOVGATE_FILES__MOST_BYTES lets a file be.",
+    "/v1/batches": "The body is larger than GOVGATE_SERVER__BODY_LIMIT lets it be.",
+    "/v1/conversations": "The body is larger than GOVGATE_SERVER__BODY_LIMIT lets it be.",
+}
+"""What is said of a body that the router refused, by how its path begins."""
 
 Asked: TypeAlias = Request[Any, Any, Any]
 Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
@@ -178,7 +182,9 @@ class _Refusals:
             words = f"Unknown request URL: {request.method} {request.scope['path']}."
             return self._refused(request, Denied(Code.UNKNOWN_URL, words))
         if error.status_code == 413:
-            words = _TOO_LARGE.get(request.scope["path"], "The body is too large.")
+            path = request.scope["path"]
+            here = (words for begins, words in _TOO_LARGE.items() if path.startswith(begins))
+            words = next(here, "The body is too large.")
             return self._refused(request, Denied(Code.REQUEST_TOO_LARGE, words))
         return self._refused(request, Denied(Code.INVALID_REQUEST, "The request cannot be read."))
 

@@ -18,6 +18,7 @@ ACTION = "coverage.read"
 APPLIES = "applies"
 
 _NEEDS: Mapping[str, tuple[str, ...]] = {
+    "pseudonymise": (),
     "mask": (),
     "screen": ("runs",),
     "validate": ("runs",),
@@ -30,6 +31,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "compress": (),
     "no_store": (),
     "cache": ("not takes_media",),
+    "respond_with": ("decline",),
 }
 """What each duty needs a lens to have. Every request has text, so what acts on it is not here."""
 
@@ -48,6 +50,7 @@ _LACKS = {
     "restrict_tools": "it takes no tools",
     "tool_calls": "its answer calls no tools",
     "not takes_media": "its answer may be other than JSON",
+    "decline": "its answer cannot say no",
 }
 
 
@@ -109,7 +112,7 @@ def _has(dialect: Dialect, method: str) -> bool:
             return dialect.streams(dict(_WANTING))
         case "limit_output":
             return _limits(dialect)
-        case "runs" | "tool_calls":
+        case "runs" | "tool_calls" | "decline":
             return dialect.choices(dict(_WANTING)) > 0
         case _:
             return True

@@ -11,6 +11,7 @@ from gateway.core.exchange import Exchange
 STATUS: dict[Code, int] = {
     Code.INVALID_API_KEY: 401,
     Code.INSUFFICIENT_SCOPE: 403,
+    Code.INSUFFICIENT_ROLE: 403,
     Code.IDENTITY_UNAVAILABLE: 503,
     Code.IDEMPOTENCY_KEY_IN_USE: 409,
     Code.IDEMPOTENCY_KEY_REUSED: 400,

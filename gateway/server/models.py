@@ -109,4 +109,5 @@ def _anthropic(model: Model) -> dict[str, Any]:
         "id": model.id,
         "display_name": model.id,
         "created_at": _LONG_AGO,
+        "lifecycle": "active",
     }

@@ -40,7 +40,9 @@ class Unattended:
                 heard = [event async for event in events]
                 whole = heard[0] if len(heard) == 1 and heard[0].whole else None
                 answer = whole or Event(dialect.fold(heard))
-                return Reply(200, exchange.id, orjson.loads(answer.encode()))
+                upstream = exchange.account.upstream if exchange.knows("account") else None
+                told = orjson.loads(answer.encode())
+                return Reply(200, exchange.id, told, upstream=upstream)
         except GatewayError as error:
             return _refused(exchange, error)
         except Exception as error:  # noqa: BLE001 - the reply says so, the log has the kind

@@ -14,9 +14,10 @@ import orjson
 
 from gateway.core.account import Account
 from gateway.core.answer import Event, Events
+from gateway.core.attribution import attribution_of
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, GatewayError
-from gateway.core.exchange import Exchange, Outcome
+from gateway.core.exchange import Exchange, Outcome, outcome_of
 from gateway.core.money import dollars
 from gateway.core.pipeline import Proceed
 from gateway.core.ports import Journal
@@ -31,7 +32,8 @@ class KeepAccount:
 
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
         opened = _opened(exchange)
-        record = self._journal.begin(exchange.id, exchange.principal, opened)
+        whose = attribution_of(exchange)
+        record = self._journal.begin(exchange.id, exchange.principal, opened, whose)
         account = exchange.account = Account(exchange, record)
         why = _Why()
 
@@ -72,8 +74,10 @@ async def _released(exchange: Exchange, inflow: _Inflow, account: Account, why: 
                 numbered += 1
             content = _content(events)
             if ended:
-                await account.close(Outcome.COMPLETED, None, content)
-                exchange.outcome = Outcome.COMPLETED
+                no = exchange.declined
+                outcome = outcome_of(no.why) if no else Outcome.COMPLETED
+                await account.close(outcome, str(no.why.code) if no else None, content)
+                exchange.outcome = outcome
                 _tell(exchange, account, whole=any(event.whole for event in events))
             elif content is not None:
                 await account.release(content)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeAlias
+
+import msgspec
 
 from gateway.core.answer import Events
 from gateway.core.errors import Code, Denied, Unavailable
@@ -14,6 +16,9 @@ from gateway.core.money import dollars
 from gateway.core.pipeline import Proceed
 from gateway.core.policy import SCHEMA_VERSION, Decision, Effect, Question
 from gateway.core.ports import Catalogue, Journal, Model, Policy
+
+Duty: TypeAlias = Callable[[Exchange, Mapping[str, Any]], Awaitable[object]]
+"""What carries a duty out. Raises `msgspec.ValidationError` for params that it does not take."""
 
 Order: TypeAlias = Callable[[Model, str | None], Sequence[Model]]
 """The targets of a model, best first, for a session."""
@@ -42,12 +47,16 @@ class Decide:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         order: Order = as_listed,
+        refusing: Mapping[str, Duty] | None = None,
     ) -> None:
+        """`refusing` are the duties that hold where a decision refuses, by name; it may carry
+        no others that are carried out."""
         self._policy = policy
         self._catalogue = catalogue
         self._journal = journal
         self._now = now
         self._order = order
+        self._refusing = refusing or {}
 
     async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
         wanted = exchange.request["model"]
@@ -69,9 +78,21 @@ class Decide:
         exchange.headers["x-govgate-decision"] = decision.id
         exchange.headers["x-govgate-policy-revision"] = decision.revision
         if (refusal := _refused(exchange, decision)) is not None:
+            await self._discharge(exchange, decision)
             raise refusal
         exchange.judge = partial(self._judge, exchange, exchange.model)
         return await proceed(exchange)
+
+    async def _discharge(self, exchange: Exchange, decision: Decision) -> None:
+        """Carry out what a decision that refuses still asks for."""
+        for duty in decision.obligations:
+            if duty.id in self._refusing:
+                try:
+                    await self._refusing[duty.id](exchange, duty.params)
+                except msgspec.ValidationError as error:
+                    raise Unavailable(
+                        Code.POLICY_ERROR, f"The duty {duty.id!r} is not well formed ({error})."
+                    ) from error
 
     async def _judge(self, exchange: Exchange, decided: Model, target: Model) -> Judgement:
         """What the policy says of `target`, in the light of what was `decided` and done.

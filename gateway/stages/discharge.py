@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from gateway.core.answer import Chain, Events, Lane, MakeRewriter, Rewriter, per_lane
-from gateway.core.errors import Code, Filtered, Unavailable
+from gateway.core.answer import FAILURE, Chain, Events, Lane, MakeRewriter, Rewriter, per_lane
+from gateway.core.errors import Code, Denied, Filtered, Unavailable, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.pipeline import Proceed
 from gateway.core.policy import Obligation
@@ -21,10 +21,15 @@ Raises `msgspec.ValidationError` when the params are not what it takes.
 """
 
 
+WITHHELD = "The provider refused the call, or broke; what it said could not be looked at."
+"""What is told in the place of words that no rule could judge."""
+
+
 class Discharge:
     """Runs the duties in the order of `dischargers`, whatever order the policy names them in.
 
-    Answers pass the other way: what acted on the request first acts on the answer last.
+    Answers pass the other way: what acted on the request first acts on the answer last. So does
+    what a provider says when it refuses or breaks.
     """
 
     def __init__(self, dischargers: Mapping[str, Discharger]) -> None:
@@ -40,15 +45,23 @@ class Discharge:
             for duty in sorted(duties, key=lambda duty: self._order[duty.id]):
                 if make := await self._discharged(exchange, duty):
                     makes.append(make)
-        events = await proceed(exchange)
         if not makes:
-            return events
+            return await proceed(exchange)
         makes.reverse()
-        return per_lane(lambda lane: _chained(makes, lane), exchange.dialect)(events)
+        try:
+            events = await proceed(exchange)
+        except UpstreamError as error:
+            await _govern(error, makes)
+            raise
+        rewritten = per_lane(lambda lane: _chained(makes, lane), exchange.dialect)(events)
+        return _failing_well(rewritten, makes)
 
     async def _discharged(self, exchange: Exchange, duty: Obligation) -> MakeRewriter | None:
         try:
             make = await self._dischargers[duty.id](exchange, duty.params)
+        except Denied as refusal:
+            refusal.rules = refusal.rules or tuple(duty.rule.split(","))
+            raise
         except msgspec.ValidationError as error:
             raise _impossible(f"the duty {duty.id!r} is not well formed ({error})") from error
         if make is None:
@@ -79,6 +92,36 @@ class _Ruled:
 
 def _chained(makes: list[MakeRewriter], lane: Lane) -> Rewriter:
     return reduce(Chain, [make(lane) for make in makes])
+
+
+async def _failing_well(events: Events, makes: list[MakeRewriter]) -> Events:
+    try:
+        async for event in events:
+            yield event
+    except UpstreamError as error:
+        await _govern(error, makes)
+        raise
+
+
+async def _govern(error: UpstreamError, makes: list[MakeRewriter]) -> None:
+    """Let a provider's words pass as those of an answer would; ours stand for what cannot be
+    judged."""
+    try:
+        error.body = error.body and {
+            name: await _shown(said, makes) for name, said in error.body.items()
+        }
+        error.message = await _shown(error.message, makes)
+    except Filtered:
+        error.body, error.message = None, WITHHELD
+
+
+async def _shown(said: Any, makes: list[MakeRewriter]) -> Any:
+    """`said` as a caller may read it; as it came, where nothing has to be changed."""
+    if not isinstance(said, str | int) or isinstance(said, bool):
+        return said
+    rewriter, text = _chained(makes, FAILURE), str(said)
+    shown = await rewriter.feed(text) + await rewriter.finish()
+    return said if shown == text else shown
 
 
 def _impossible(why: str) -> Unavailable:

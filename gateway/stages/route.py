@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
+import orjson
+
 from gateway.core.answer import Events
 from gateway.core.attempts import Attempts, nothing_used
 from gateway.core.errors import Code, Denied, Malformed, OverBudget, UpstreamError
@@ -76,6 +78,7 @@ class Route:
                     turn.sent()
                     events = await proceed(exchange)
             except UpstreamError as error:
+                _note(exchange, error)
                 turn.failed(error)
                 turn.leave()
                 _settle(exchange, error, again=attempts.failed(target, error))
@@ -221,6 +224,12 @@ async def _attempt(exchange: Exchange, body: bytes, most: Money, why: Mapping[st
     return most
 
 
+def _note(exchange: Exchange, error: UpstreamError) -> None:
+    """Keep for the record what a provider said, before anything of it is struck out."""
+    if error.body is not None:
+        exchange.failures.append(orjson.dumps({"status": error.status, "error": error.body}))
+
+
 def _settle(exchange: Exchange, error: UpstreamError, *, again: Money | None) -> None:
     """Count what a failed attempt used: nothing, or, where it is made `again`, the most."""
     if not nothing_used(error):
@@ -276,6 +285,7 @@ async def _counted(exchange: Exchange, events: Events, hide: bool, turn: Turn) -
                 dialect.hide_usage(event)
             yield event
     except UpstreamError as error:
+        _note(exchange, error)
         turn.failed(error)
         raise
     turn.leave()

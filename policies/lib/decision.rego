@@ -136,9 +136,10 @@ ranked(ids) := [reason(id) |
 	hits[id].rule.severity == severity
 ]
 
-obligations["deny"] := []
+# Of a request that is not let through only one duty is left: how its caller is told.
+obligations["deny"] := respond_with
 
-obligations["review"] := []
+obligations["review"] := respond_with
 
 obligations["allow"] := duties
 

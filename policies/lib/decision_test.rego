@@ -156,12 +156,14 @@ test_selectors if {
 	every when in [
 		{}, {"apps": ["shop-*"]}, {"teams": ["research", "support"]}, {"tags": ["public"]},
 		{"models": ["gpt-4o"]}, {"hosting": ["external"]}, {"apps": ["*"], "tags": ["public"]},
+		{"regions": ["us", "eu"]},
 	] {
 		decided(changed({"when": when})).effect == "deny"
 	}
 	every when in [
 		{"apps": ["lab"]}, {"teams": ["research"]}, {"tags": ["internal"]},
 		{"models": ["gpt-4o-mini"]}, {"hosting": ["internal"]}, {"unheard_of": ["x"]},
+		{"regions": ["ch"]},
 		{"apps": ["*"], "tags": ["internal"]},
 	] {
 		decided(changed({"when": when})).effect == "allow"

@@ -13,7 +13,9 @@ hits[id] := {"rule": rule, "would": "cache", "facts": {"seconds": rule.params.se
 	in_force(rule)
 }
 
-duties := array.flatten([mask, cap_tokens, restrict_tools, screen, label, cache])
+duties := array.flatten([
+	reroute, pseudonymise, mask, cap_tokens, restrict_tools, screen, label, cache, respond_with,
+])
 
 by(ids) := concat(",", sort(ids))
 

@@ -31,6 +31,8 @@ selects("models", patterns) if like_any(patterns, input.resource.id)
 
 selects("hosting", wanted) if input.resource.properties.hosting in wanted
 
+selects("regions", wanted) if input.resource.properties.region in wanted
+
 selects("tags", wanted) if {
 	some tag in input.subject.properties.tags
 	tag in wanted

@@ -271,6 +271,8 @@ test_duties_have_an_order if {
 		"label": {"e": rule("label", {"params": {"labels": ["x"]}})},
 		"pii": {"a": mask, "d": answers("EMAIL", "filter", "sentence")},
 		"model_access": {"b": rule("model_access", {"params": {"models": ["*"], "max_output_tokens": 9}})},
+		"residency": {"g": stays({"hosting": ["internal"]})},
+		"response": {"h": told("message", null)},
 		"tool_access": {"c": rule(
 			"tool_access",
 			{"params": {"allow": ["search"], "deny": []}, "on_match": "restrict"},
@@ -278,7 +280,7 @@ test_duties_have_an_order if {
 	}
 	decision := decided_with(rules, object.union(offered, {"findings": [finding("pii", "EMAIL")]}))
 	[entry.id | some entry in decision.obligations] == [
-		"mask", "cap_tokens", "restrict_tools",
-		"screen", "label", "cache",
+		"reroute", "mask", "cap_tokens", "restrict_tools",
+		"screen", "label", "cache", "respond_with",
 	]
 }

@@ -20,7 +20,7 @@ question := {
 		"id": "gpt-4o",
 		"properties": {
 			"provider": "azure", "hosting": "external",
-			"region": null, "tags": [],
+			"region": "eu", "tags": [],
 		},
 	},
 	"context": {

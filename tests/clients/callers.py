@@ -14,6 +14,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.keys import NewKey, SqlKeys
+from tests.clients.hearing import Hearing
 from tests.houses import House
 
 T = TypeVar("T")
@@ -69,16 +70,30 @@ class Caller(openai.OpenAI):
     """The official client; `attempts` are the HTTP requests that it made."""
 
     attempts: list[str]
+    heard: Hearing
+
+    def close(self) -> None:
+        """Raises `AssertionError` where an answer did not have the shape of its API."""
+        super().close()
+        self.heard.judge()
 
 
 def caller(house: House, key: str, **options: Any) -> Caller:
-    """The official client with its defaults, which include two retries."""
+    """The official client with its defaults, which include two retries.
+
+    Answers are held against their shape where the upstream is one that has it right: a canned
+    one says what a test wants.
+    """
     attempts: list[str] = []
+    heard = Hearing(strict=house.upstream is not None)
     http = openai.DefaultHttpxClient(
-        event_hooks={"request": [lambda request: attempts.append(request.method)]}
+        event_hooks={
+            "request": [lambda request: attempts.append(request.method)],
+            "response": [heard.listen],
+        }
     )
     made = Caller(base_url=house.base_url, api_key=key, http_client=http, **options)
-    made.attempts = attempts
+    made.attempts, made.heard = attempts, heard
     return made
 
 

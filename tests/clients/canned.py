@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ class Canned:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    """Paths of what was to be deleted, which it does."""
     port: int = 0
     _server: ThreadingHTTPServer | None = None
 
@@ -32,7 +35,8 @@ class Canned:
         self.headers = {"content-type": kind, **headers}
         self.asked.clear()
 
-    def start(self) -> None:
+    def start(self, secured_by: ssl.SSLContext | None = None) -> None:
+        """Serve; behind TLS where it is `secured_by` something."""
         canned = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,11 +52,20 @@ class Canned:
                 self.end_headers()
                 self.wfile.write(canned.body)
 
+            def do_DELETE(self) -> None:
+                canned.deleted.append(self.path)
+                self.send_response(200)
+                self.send_header("content-length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
             def log_message(self, *_: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
+        if secured_by is not None:
+            self._server.socket = secured_by.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:

@@ -70,9 +70,10 @@ def vendors() -> Iterator[Vendors]:
 
 @pytest.fixture(scope="session")
 def fleet_house(tmp_path_factory: pytest.TempPathFactory, vendors: Vendors) -> Iterator[House]:
-    """A running gateway with the baseline pack, whose upstream speaks more than chat."""
+    """A running gateway with the baseline pack, whose upstream speaks more than chat; for its rate
+    limits no time passes."""
     house = embedded(tmp_path_factory.mktemp("fleet"), **behind(vendors))
-    house.upstream = vendors
+    house.upstream, house.module = vendors, "tests.clients.still"
     house.start()
     yield house
     house.stop()

@@ -1,12 +1,18 @@
-"""Stands before a gateway and counts what reaches it: every HTTP request, whoever sends it."""
+"""Stands before a gateway, counts what reaches it, and holds what it answers against its shape.
+
+Every HTTP request counts, whoever sends it, and every answer that comes to its end.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from dataclasses import dataclass
 
 import httptools
+
+from tests.shapes import Asked, OutOfShape, check_traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +22,8 @@ class Attempt:
     method: str
     path: str
     headers: dict[str, str]
-    body: bytes
+    body: bytearray
+    """As far as it is here: who is refused need not send all of it."""
 
 
 class _Heard:
@@ -24,6 +31,7 @@ class _Heard:
 
     def __init__(self, attempts: list[Attempt]) -> None:
         self._attempts = attempts
+        self.unanswered: deque[Attempt] = deque()
         self._parser = httptools.HttpRequestParser(self)
         self._path = b""
         self._headers: dict[str, str] = {}
@@ -41,13 +49,46 @@ class _Heard:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode().lower()] = value.decode("latin-1")
 
+    def on_headers_complete(self) -> None:
+        method = self._parser.get_method().decode()
+        attempt = Attempt(method, self._path.decode(), self._headers, self._body)
+        self._attempts.append(attempt)
+        self.unanswered.append(attempt)
+
+    def on_body(self, piece: bytes) -> None:
+        self._body += piece
+
+
+class _Told:
+    """Reads the answers of one connection, for `HttpResponseParser`; `faults` takes what is
+    wrong with them."""
+
+    def __init__(self, heard: _Heard, faults: list[str]) -> None:
+        self._heard = heard
+        self._faults = faults
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    def feed(self, sent: bytes) -> None:
+        self._parser.feed_data(sent)
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body = {}, bytearray()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode().lower()] = value.decode("latin-1")
+
     def on_body(self, piece: bytes) -> None:
         self._body += piece
 
     def on_message_complete(self) -> None:
-        method = self._parser.get_method().decode()
-        attempt = Attempt(method, self._path.decode(), self._headers, bytes(self._body))
-        self._attempts.append(attempt)
+        attempt = self._heard.unanswered.popleft()
+        asked = Asked(attempt.method, attempt.path, attempt.headers)
+        try:
+            check_traffic(asked, self._parser.get_status_code(), self._headers, bytes(self._body))
+        except OutOfShape as fault:
+            self._faults.append(f"{asked.method} {asked.path}: {fault}")
 
 
 class Edge:
@@ -55,6 +96,8 @@ class Edge:
 
     def __init__(self, port: int) -> None:
         self.attempts: list[Attempt] = []
+        self.faults: list[str] = []
+        """What was wrong with the shape of answers."""
         self.port = 0
         self._behind = port
         self._server: asyncio.Server | None = None
@@ -91,7 +134,7 @@ class Edge:
         heard = _Heard(self.attempts)
         ways = [
             asyncio.ensure_future(_pass_on(caller, to_gateway, heard)),
-            asyncio.ensure_future(_pass_on(gateway, to_caller)),
+            asyncio.ensure_future(_pass_on(gateway, to_caller, _Told(heard, self.faults))),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -105,12 +148,11 @@ class Edge:
 
 
 async def _pass_on(
-    source: asyncio.StreamReader, to: asyncio.StreamWriter, heard: _Heard | None = None
+    source: asyncio.StreamReader, to: asyncio.StreamWriter, listener: _Heard | _Told
 ) -> None:
     try:
         while piece := await source.read(1 << 16):
-            if heard is not None:
-                heard.feed(piece)
+            listener.feed(piece)
             to.write(piece)
             await to.drain()
     except ConnectionError:

@@ -22,6 +22,7 @@ from tests.clients.callers import BLOCKED
 ROOT = Path(__file__).parents[2]
 SDKS = Path(__file__).parent / "sdks"
 NODE = "node"
+DEPLOYMENT = "/openai/deployments/{model}/chat/completions"
 RESPONSES = "/v1/responses"
 MESSAGES = "/v1/messages"
 CLEARED = "Sure. First some history. "
@@ -49,14 +50,21 @@ class Client:
     over_budget: str
     limited: str
     path: str = "/v1/chat/completions"
+    """Where it asks; `{model}` stands for the model's name."""
     asked: str = BLOCKED
     """What gets it an answer that is stopped."""
     heard: str = CLEARED
     """What it has shown by then."""
     says: str = "You said: "
     """What stands before the text in its answers with a shape."""
+    names_in: frozenset[str] = frozenset({"message", "body"})
+    """Where its error for a refusal has the decision's id."""
+    tool: str = "send"
+    """What the model is told that the tool is called."""
     budget_attempts: int = 1
     limited_attempts: int = 3
+    heeds: bool = True
+    """Whether it waits at a rate limit as long as it is told to."""
     cannot: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -107,6 +115,27 @@ INSTRUCTOR: dict[str, Any] = {
     "heard": "",
     "cannot": {"tool": NO_LOOP, "hang up": HELD},
 }
+SEMANTIC_KERNEL: dict[str, Any] = {
+    "refused": "ContentFilterAIException",
+    "midway": "APIError",
+    "over_budget": "ServiceResponseException",
+    "limited": "ServiceResponseException",
+    "names_in": frozenset({"body"}),
+    "tool": "mail-send",  # the plugin's name stands before the function's
+}
+LITELLM: dict[str, Any] = {
+    "refused": "BadRequestError",
+    "midway": "MidStreamFallbackError",
+    "over_budget": "RateLimitError",
+    "limited": "RateLimitError",
+}
+DSPY: dict[str, Any] = {
+    "refused": "LMInvalidRequestError",
+    "over_budget": "LMBillingError",
+    "limited": "LMRateLimitError",
+    "names_in": frozenset({"message"}),
+    "limited_attempts": 4,
+}
 AI_SDK: dict[str, Any] = {
     "refused": "AI_APICallError",
     "midway": "Object",
@@ -119,6 +148,9 @@ CLIENTS = (
     Client("openai", "openai3", "openai_chat", **OPENAI),
     Client("openai 2", "openai2", "openai_chat", **OPENAI),
     Client("openai for Node", NODE, "openai_node", **OPENAI),
+    Client("AzureOpenAI", "openai3", "openai_chat azure", **OPENAI, path=DEPLOYMENT),
+    Client("AzureOpenAI of openai 2", "openai2", "openai_chat azure", **OPENAI, path=DEPLOYMENT),
+    Client("AzureOpenAI for Node", NODE, "openai_node azure", **OPENAI, path=DEPLOYMENT),
     Client("LangChain ChatOpenAI", "openai3", "langchain_chat", **LANGCHAIN),
     Client(
         "LlamaIndex OpenAILike",
@@ -146,9 +178,34 @@ CLIENTS = (
     ),
     Client("Pydantic AI", "openai3", "pydantic_ai_agent", **PYDANTIC_AI, says=""),
     Client("OpenAI Agents SDK", "openai3", "openai_agents", **OPENAI),
+    Client("Semantic Kernel", "semantic-kernel", "semantic_kernel_chat", **SEMANTIC_KERNEL),
+    Client(
+        "Semantic Kernel, Azure",
+        "semantic-kernel",
+        "semantic_kernel_chat azure",
+        **SEMANTIC_KERNEL,
+        path=DEPLOYMENT,
+    ),
+    Client("LiteLLM", "litellm", "litellm_completion", **LITELLM),
+    Client("DSPy", "litellm", "dspy_lm", **DSPY, midway="LMProviderError"),
+    Client(
+        "DSPy over LiteLLM",
+        "litellm",
+        "dspy_lm litellm",
+        **DSPY,
+        midway="LMServerError",
+        heeds=False,
+    ),
     Client("Vercel AI SDK, openai chat", NODE, "ai_sdk", **AI_SDK),
     Client("Vercel AI SDK, openai-compatible", NODE, "ai_sdk compatible", **AI_SDK),
     Client("openai, responses", "openai3", "openai_responses", **OPENAI, path=RESPONSES),
+    Client(
+        "AzureOpenAI, responses",
+        "openai3",
+        "openai_responses azure",
+        **OPENAI,
+        path="/openai/responses",
+    ),
     Client(
         "LangChain ChatOpenAI, responses",
         "openai3",
@@ -174,6 +231,16 @@ CLIENTS = (
     Client("Vercel AI SDK, openai responses", NODE, "ai_sdk responses", **AI_SDK, path=RESPONSES),
     Client("anthropic", "openai3", "anthropic_messages", **ANTHROPIC),
     Client(
+        "LiteLLM, messages",
+        "litellm",
+        "litellm_completion anthropic",
+        **LITELLM,
+        path=MESSAGES,
+        says="",
+        names_in=frozenset({"message"}),
+        limited_attempts=1,
+    ),
+    Client(
         "LangChain ChatAnthropic",
         "openai3",
         "langchain_chat messages",
@@ -191,11 +258,11 @@ CLIENTS = (
 )
 
 
-def missing(what: str) -> NoReturn:
+def missing(what: str, from_: str = ".ci/services") -> NoReturn:
     """Fail in CI, where everything must be there; elsewhere say what is not."""
     if os.environ.get("CI"):
         pytest.fail(f"missing: {what}")
-    pytest.skip(f"missing: {what}; .ci/services installs it")
+    pytest.skip(f"missing: {what}; {from_} installs it")
 
 
 def installed(environment: str) -> None:
@@ -209,12 +276,13 @@ def installed(environment: str) -> None:
         lock = ROOT / "requirements" / f"clients-{environment}.txt"
         mark = ROOT / ".clients" / environment / ".lock"
     if not mark.exists() or mark.read_bytes() != lock.read_bytes():
-        missing(f"the clients of {environment}")
+        missing(f"the clients of {environment}", f".ci/clients {environment}")
 
 
-def plain_environment() -> dict[str, str]:
-    """Variables for a client, without any that would give it another address or key."""
-    return {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+def plain_environment(environment: str) -> dict[str, str]:
+    """Variables for a client: none that gives it another address or key, and a home of its own."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return {**kept, "HOME": str(ROOT / ".clients" / environment)}
 
 
 class Running:
@@ -223,7 +291,7 @@ class Running:
     def __init__(self, client: Client) -> None:
         installed(client.environment)
         self._process = subprocess.Popen(
-            client.command, env=plain_environment(), text=True,
+            client.command, env=plain_environment(client.environment), text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 

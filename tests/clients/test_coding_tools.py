@@ -1,7 +1,8 @@
-"""C10, C11, C38: sessions of Codex CLI and Claude Code, replayed through a gateway.
+"""C10, C11, C35, C38: sessions of Codex CLI, Claude Code and OpenCode, replayed through a gateway.
 
-They are written after what is public of both, with every unusual member that they are known to
-send: `custom` tools, encrypted reasoning, cache marks, betas, an identity that is a blob.
+Those of Codex and Claude Code are written after what is public of both, with every unusual member
+that they are known to send: `custom` tools, encrypted reasoning, cache marks, betas, an identity
+that is a blob. That of OpenCode is what it sent.
 """
 
 from __future__ import annotations
@@ -63,9 +64,20 @@ def guarding(tmp_path_factory: pytest.TempPathFactory, canned: Canned) -> Iterat
 
 
 def framed(events: list[dict[str, Any]]) -> bytes:
-    """A stream as both vendors send it."""
-    said = [(event["type"], json.dumps(event, separators=(",", ":"))) for event in events]
-    return "".join(f"event: {kind}\ndata: {data}\n\n" for kind, data in said).encode()
+    """A stream as both vendors send it: only chat completions has events without a type."""
+    typed = "type" in events[0]
+    said = [json.dumps(event, separators=(",", ":")) for event in events]
+    lines = [f"data: {data}\n\n" for data in [*said, *([] if typed else ["[DONE]"])]]
+    if typed:
+        lines = [f"event: {e['type']}\n{line}" for e, line in zip(events, lines, strict=True)]
+    return "".join(lines).encode()
+
+
+def kind(event: dict[str, Any]) -> str:
+    """What an event is for: its type, or what a chunk of chat completions brings or ends with."""
+    if "type" in event:
+        return str(event["type"])
+    return event["choices"][0]["finish_reason"] or "delta" if event["choices"] else "usage"
 
 
 def replay(session: dict[str, Any], turn: dict[str, Any], house: House, key: str) -> httpx.Response:
@@ -119,17 +131,23 @@ def test_c38_a_turn_under_rules(
     canned.answers(framed(turn["hears"]), stream=True)
     answer = replay(session, turn, guarding, key)
     assert answer.status_code == 200, answer.text
-    said = [json.loads(line[6:]) for line in answer.text.splitlines() if line[:6] == "data: "]
-    ends = turn["hears"][-1]["type"]
-    assert [event["type"] for event in said].count(ends) == 1
-    assert said[-1]["type"] == ends
+    lines = [line for line in answer.text.splitlines() if line[:6] == "data: "]
+    said = [kind(json.loads(line[6:])) for line in lines if line != "data: [DONE]"]
+    ends = kind(turn["hears"][-1])
+    assert said.count(ends) == 1
+    assert said[-1] == ends
     [asked] = canned.asked
     sent, body = json.dumps(turn["asks"]), json.dumps(asked["body"])
     assert ANN not in body
     assert body == sent.replace(ANN, "[[EMAIL_ADDRESS_1]]")
-    assert sealed(asked["body"]) == sealed(turn["asks"]) != []
+    assert sealed(asked["body"]) == sealed(turn["asks"])
 
 
 def test_c38_some_turn_has_something_to_mask() -> None:
     for session in SESSIONS.values():
         assert any(ANN in json.dumps(turn["asks"]) for turn in session["turns"])
+
+
+@pytest.mark.parametrize("name", ["claude_code", "codex"])
+def test_c38_each_turn_has_something_sealed(name: str) -> None:
+    assert all(sealed(turn["asks"]) for turn in SESSIONS[name]["turns"])

@@ -15,12 +15,16 @@ PAGE = (ROOT / "docs" / "howto" / "clients.md").read_text()
 ENVIRONMENTS = {
     "openai": "openai3",
     "openai for Node": NODE,
+    "Azure OpenAI": "openai3",
     "anthropic": "openai3",
     "LangChain": "openai3",
     "LlamaIndex": "openai2",
     "instructor": "openai2",
     "Pydantic AI": "openai3",
     "OpenAI Agents SDK": "openai3",
+    "Semantic Kernel": "semantic-kernel",
+    "LiteLLM's SDK": "litellm",
+    "DSPy": "litellm",
     "Vercel AI SDK": NODE,
 }
 
@@ -57,8 +61,9 @@ def test_c36_an_example_runs(
     else:
         command = [str(ROOT / ".clients" / environment / "bin" / "python"), "-"]
         folder = tmp_path
+    told = {**plain_environment(environment), "OPENAI_API_KEY": fleet_key}
     done = subprocess.run(
-        command, cwd=folder, env={**plain_environment(), "OPENAI_API_KEY": fleet_key}, input=here,
+        command, cwd=folder, env=told, input=here,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -144,6 +144,7 @@ def test_a_stored_response_is_read_again_as_it_was_told(canned: Canned, asker: C
     [item] = asker.responses.input_items.list(told.id)
     assert ANN in item.to_json()
     asker.responses.delete(told.id)
+    assert canned.deleted[-1] == f"/v1/responses/{told.id}"
     with pytest.raises(openai.NotFoundError):
         asker.responses.retrieve(told.id)
 
@@ -178,13 +179,18 @@ def test_who_goes_on_from_a_response_must_own_it(
     assert len(canned.asked) == asked
 
 
-def test_a_response_in_the_background_is_governed(canned: Canned, asker: Caller) -> None:
+def test_a_response_in_the_background_is_governed(
+    canned: Canned, answering: House, asker: Caller
+) -> None:
     canned.answers(json.dumps(response(message(said(f"I wrote to {MASKED}.")))).encode())
     queued = asker.responses.create(model="gpt-x", input=f"Write to {ANN}.", background=True)
     assert queued.status == "queued"
     done = settled(lambda: asker.responses.retrieve(queued.id), lambda found: found.status)
     assert (done.id, done.status) == (queued.id, "completed")
     assert done.output_text == f"I wrote to {ANN}."
+    read = asker.responses.with_raw_response.retrieve(queued.id)
+    facts = answering.facts(read.headers["x-govgate-exchange"])
+    assert facts["outcome"] == "completed"
     assert ANN not in json.dumps(canned.asked)
     refused = asker.responses.create(model="gpt-x", input=BANNED, background=True)
     done = settled(lambda: asker.responses.retrieve(refused.id), lambda found: found.status)

@@ -76,8 +76,16 @@ def _message(item: Mapping[str, Any]) -> Json:
         case "function_call_output":
             return {"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]}
         case None | "message":
-            return {"role": item["role"], "content": item["content"]}
+            return {"role": item["role"], "content": _said(item["content"])}
     raise KeyError(item["type"])
+
+
+def _said(content: Any) -> Any:
+    """What an assistant said before, as chat has it; anything else as it is."""
+    parts = content if isinstance(content, list) else ()
+    if parts and all(part["type"] == "output_text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return content
 
 
 def response(request: Mapping[str, Any], chat: Mapping[str, Any]) -> Json:
@@ -98,7 +106,8 @@ def response(request: Mapping[str, Any], chat: Mapping[str, Any]) -> Json:
         said = {
             "type": "output_text", "text": message["content"], "annotations": [], "logprobs": [],
         }  # fmt: skip
-        about = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant"}
+        id = "msg_" + whole["id"].removeprefix("chatcmpl-")
+        about = {"id": id, "type": "message", "status": "completed", "role": "assistant"}
         output.append({**about, "content": [said]})
     return {
         **_head(request, whole["id"]),

@@ -15,7 +15,7 @@ from gateway.adapters.store.budgets import create_budget
 from gateway.adapters.store.engine import for_writing
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.records import SqlRecords
-from gateway.adapters.store.tables import Budget, BudgetPost, Reservation, table
+from gateway.adapters.store.tables import AuditEntry, Budget, BudgetPost, Reservation, table
 from gateway.core.ids import new_id
 from gateway.core.money import Money
 from gateway.core.ports import Journal
@@ -37,7 +37,10 @@ class Ledger(Protocol):
         """What is reserved and what is settled of a budget, in micro-USD."""
 
     async def entries(self, exchange_id: str) -> list[Entry]:
-        """What is durable of an exchange."""
+        """What is durable of an exchange, or of an act."""
+
+    async def acts(self) -> list[str]:
+        """The ids of the acts, the oldest first."""
 
 
 @dataclass
@@ -55,6 +58,9 @@ class FakeLedger:
 
     async def entries(self, exchange_id: str) -> list[Entry]:
         return self.journal.entries(exchange_id)
+
+    async def acts(self) -> list[str]:
+        return [one.exchange_id for one in self.journal.written if one.exchange_id[:3] == "act"]
 
 
 @dataclass
@@ -104,6 +110,12 @@ class SqlLedger:
     async def entries(self, exchange_id: str) -> list[Entry]:
         stored = await self.records.read_exchange(exchange_id)
         return [Entry(one.kind, one.header["facts"], one.parts or {}) for one in stored]
+
+    async def acts(self) -> list[str]:
+        entry = table(AuditEntry)
+        newest = select(entry.c.exchange_id).where(entry.c.exchange_id.like("act_%"))
+        with self.journal.engine.begin() as connection:
+            return list(connection.scalars(newest.order_by(entry.c.entry_id)))
 
 
 @pytest.fixture(params=["fake", "sqlite", "postgresql"])

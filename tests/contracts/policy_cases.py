@@ -22,6 +22,7 @@ TEAMS = ["support", "research"]
 TAGS = ["internal", "customer-facing"]
 MODELS = ["gpt-4o", "gpt-4o-mini", "claude", "ünï-cödé*", "a\nb"]
 HOSTING = ["external", "internal"]
+REGIONS = ["eu", "us", "ch"]
 PATTERNS = [
     "*",
     "gpt-*",
@@ -65,8 +66,9 @@ def selectors(dice: Random) -> dict[str, list[str]]:
         "tags": some(dice, TAGS, 1),
         "models": some(dice, PATTERNS, 1),
         "hosting": some(dice, HOSTING, 1),
+        "regions": some(dice, REGIONS, 1),
     }
-    chosen = dice.sample(sorted(every), dice.choice([0, 0, 1, 1, 2, 5]))
+    chosen = dice.sample(sorted(every), dice.choice([0, 0, 1, 1, 2, 6]))
     return {name: every[name] for name in chosen}
 
 
@@ -113,8 +115,34 @@ def rule_body(dice: Random) -> dict[str, Any]:
             return {"kind": "unavailable", "params": params, "on_error": on_error}
         case "label":
             return {"kind": "label", "params": {"labels": some(dice, ["a", "b", "c"], 1)}}
+        case "residency":
+            return {"kind": "residency", "params": residency(dice)}
+        case "identifier":
+            return {"kind": "identifier", "on_match": "pseudonymise"}
+        case "response":
+            params = {"how": dice.choice(["error", "content_filter", "refusal", "message"])}
+            if params["how"] in ("refusal", "message") and dice.random() < 0.5:
+                params["message"] = dice.choice(["No.", "Où ?"])
+            return {"kind": "response", "params": params}
         case _:
             return {"kind": "cache", "params": {"seconds": dice.randint(1, 3)}}
+
+
+def residency(dice: Random) -> dict[str, Any]:
+    """What a target must be, and what must have been found in the request."""
+    lists = {
+        "hosting": some(dice, HOSTING, 1),
+        "region": some(dice, REGIONS, 1),
+        "providers": some(dice, ["provider", "other"], 1),
+        "tags": some(dice, ["a", "b", "c"], 1),
+    }
+    params: dict[str, Any] = {
+        name: lists[name] for name in dice.sample(sorted(lists), dice.choice([1, 1, 2]))
+    }
+    if dice.random() < 0.5:
+        labels = some(dice, [*LABELS, *LISTS, *MODALITIES], 1)
+        params |= {"labels": labels, "min_score": dice.choice(SCORES)}
+    return params
 
 
 def rule(dice: Random, id: str) -> dict[str, Any]:
@@ -156,6 +184,7 @@ def pack(dice: Random) -> dict[str, Any]:
 KINDS = [
     *("model_access", "tool_access", "tool_access", "pii", "pii", "pii", "secret", "phrase"),
     *("opaque", "opaque", "unavailable", "label", "cache"),
+    *("residency", "residency", "response", "response", "identifier", "identifier"),
 ]
 MODES = [
     *({"mode": mode} for mode in ("off", "observe", "enforce", "enforce", "enforce")),
@@ -201,6 +230,7 @@ def question(dice: Random) -> dict[str, Any]:
         "tags": some(dice, TAGS),
         "model": dice.choice(MODELS),
         "hosting": dice.choice([*HOSTING, None]),
+        "region": dice.choice([*REGIONS, None]),
         "findings": findings,
         "unavailable": dice.choice([[], [], some(dice, INSPECTORS)]),
         "tools": dice.choices(TOOLS, k=dice.randint(0, 4)),

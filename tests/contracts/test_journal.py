@@ -9,7 +9,7 @@ import pytest
 from gateway.core.errors import Code, OverBudget, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.money import Money
-from gateway.core.records import Kind
+from gateway.core.records import Entry, Kind
 from tests.contracts.journals import Ledger, attempt, closed, ledger, opened, principal
 
 __all__ = ["ledger"]
@@ -240,3 +240,12 @@ async def test_many_exchanges_at_once_stay_apart(ledger: Ledger) -> None:
     assert ledger.figures(budget_id) == (0, sum(range(100)))
     for number, id in enumerate(ids):
         assert await ledger.entries(id) == [opened(), attempt(number), closed()]
+
+
+async def test_an_act_is_an_entry_of_its_own(ledger: Ledger) -> None:
+    entry = Entry(Kind.AUDIT_READ, {"exchange": "exc_1"}, {"reason": b"case 7"})
+    bare = Entry(Kind.HOLD_LIFTED, {"hold": "hld_1"})
+    receipts = [await ledger.journal.note(principal(), one) for one in (entry, bare)]
+    assert len({receipt.entry_id for receipt in receipts}) == 2
+    acts = [await ledger.entries(act) for act in await ledger.acts()]
+    assert acts == [[entry], [bare]]

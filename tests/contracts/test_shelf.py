@@ -14,7 +14,7 @@ from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.engine import for_writing
 from gateway.adapters.store.shelf import SqlShelf
 from gateway.core.ids import new_id
-from gateway.core.ports import Kept, Owner, Shelf
+from gateway.core.kept import Kept, Owner, Shelf
 from gateway.core.principal import Limits, Principal
 from tests.databases import Database
 from tests.fakes.shelf import FakeShelf
@@ -29,7 +29,7 @@ async def shelf(request: pytest.FixtureRequest, keyring: Keyring) -> AsyncIterat
     if request.param == "fake":
         yield FakeShelf()
         return
-    kept = SqlShelf(request.getfixturevalue(f"{request.param}_url"), keyring)
+    kept = SqlShelf(request.getfixturevalue(f"{request.param}_url"), keyring, keyring.pepper)
     yield kept
     await kept.stop()
 
@@ -75,6 +75,20 @@ async def test_one_change_wins(shelf: Shelf) -> None:
     assert second.document == {"status": "c"}
 
 
+async def test_a_change_may_move_the_end(shelf: Shelf) -> None:
+    now = datetime.now(UTC)
+    one = kept(expires=now + timedelta(hours=1))
+    await shelf.put(one)
+    same = await shelf.change(one, {"a": 1}, working=False)
+    assert same is not None
+    assert same.expires == one.expires
+    gone = await shelf.change(same, {"a": 2}, working=False, expires=now - timedelta(hours=1))
+    assert gone is not None
+    assert await shelf.get("file", one.id, MINE) is None
+    back = await shelf.change(gone, {"a": 3}, working=False, expires=now + timedelta(days=1))
+    assert await shelf.get("file", one.id, MINE) == back
+
+
 async def test_the_newest_come_first_and_page_on(shelf: Shelf) -> None:
     all_of_them = [kept() for _ in range(5)]
     for one in all_of_them:
@@ -95,6 +109,54 @@ async def test_what_is_removed_is_gone_with_its_lines(shelf: Shelf) -> None:
     assert await shelf.lines(one) == {}
     await shelf.end_line(one, 0, b"late")
     assert await shelf.lines(one) == {}
+
+
+async def test_an_item_is_found_in_the_document_it_came_in(shelf: Shelf) -> None:
+    first, second = kept("response"), kept("response")
+    await shelf.put(first, items={"msg_1": True, "msg_0": False})
+    await shelf.put(second, items={"msg_1": False, "msg_2": True})
+    asked = ["msg_0", "msg_1", "msg_2", "msg_3"]
+    homes = {"msg_0": first.id, "msg_1": first.id, "msg_2": second.id}
+    assert await shelf.homes(MINE, asked) == homes
+    assert await shelf.homes(OTHER, asked) == {}
+    assert await shelf.homes(Owner("other", "shop"), asked) == {}
+    assert await shelf.homes(MINE, []) == {}
+
+
+async def test_who_brings_an_item_again_has_it(shelf: Shelf) -> None:
+    first, second = kept("response"), kept("response")
+    await shelf.put(first, items={"msg_1": True})
+    await shelf.put(second, items={"msg_1": True})
+    assert await shelf.homes(MINE, ["msg_1"]) == {"msg_1": second.id}
+    await shelf.remove("response", first.id, MINE)
+    assert await shelf.homes(MINE, ["msg_1"]) == {"msg_1": second.id}
+
+
+async def test_items_go_with_their_document(shelf: Shelf) -> None:
+    one = kept("response")
+    await shelf.put(one, items={"msg_1": True})
+    changed = await shelf.change(one, {}, working=False, items={"msg_2": True})
+    assert changed is not None
+    assert await shelf.change(one, {}, working=False, items={"msg_3": True}) is None
+    assert await shelf.change(changed, {}, working=False) is not None
+    assert await shelf.homes(MINE, ["msg_1", "msg_2", "msg_3"]) == {"msg_2": one.id}
+    assert await shelf.remove("response", one.id, MINE)
+    assert await shelf.homes(MINE, ["msg_1", "msg_2"]) == {}
+
+
+async def test_several_are_read_together(shelf: Shelf) -> None:
+    mine = [kept("response") for _ in range(3)]
+    for one in mine:
+        await shelf.put(one)
+    gone = kept("response", expires=datetime.now(UTC) - timedelta(seconds=1))
+    await shelf.put(gone)
+    ids = [mine[0].id, mine[2].id, gone.id, "resp_x"]
+    read = await shelf.several("response", ids, MINE)
+    assert sorted(each.id for each in read) == sorted([mine[0].id, mine[2].id])
+    assert mine[0] in read
+    assert await shelf.several("response", ids, OTHER) == []
+    assert await shelf.several("file", ids, MINE) == []
+    assert await shelf.several("response", [], MINE) == []
 
 
 async def test_work_is_claimed_once(shelf: Shelf) -> None:
@@ -131,29 +193,32 @@ async def test_lines_are_begun_and_ended(shelf: Shelf) -> None:
 
 
 async def test_two_apps_may_have_the_same_id(database: Database, keyring: Keyring) -> None:
-    shelf = SqlShelf(database.url, keyring)
+    shelf = SqlShelf(database.url, keyring, keyring.pepper)
     mine, other = kept("response"), kept("response")
     other = replace(other, id=mine.id, owner=OTHER, document={"text": "theirs"})
-    await shelf.put(mine)
-    await shelf.put(other)
-    assert await shelf.change(mine, {"text": "new"}, working=False) is not None
+    await shelf.put(mine, items={"msg_1": True})
+    await shelf.put(other, items={"msg_1": True})
+    new = await shelf.change(mine, {"text": "new"}, working=False, items={"msg_2": True})
+    assert new is not None
     assert (await shelf.get("response", mine.id, OTHER)) == other
     assert await shelf.remove("response", mine.id, MINE)
     assert (await shelf.get("response", mine.id, OTHER)) == other
+    assert await shelf.homes(MINE, ["msg_1", "msg_2"]) == {}
+    assert await shelf.homes(OTHER, ["msg_1", "msg_2"]) == {"msg_1": mine.id}
     await shelf.stop()
 
 
 async def test_nothing_rests_in_clear(database: Database, keyring: Keyring) -> None:
-    shelf = SqlShelf(database.url, keyring)
+    shelf = SqlShelf(database.url, keyring, keyring.pepper)
     one = kept("batch", working=True)
-    await shelf.put(one, SECRET.encode())
+    await shelf.put(one, SECRET.encode(), items={SECRET: False})
     assert await shelf.claim("batch", "w1", 60.0) is not None
     assert await shelf.begin_line(one, 0, "w1")
     await shelf.end_line(one, 0, SECRET.encode())
     with shelf.engine.begin() as connection:
         rows = [
             bytes(value) if isinstance(value, memoryview) else value
-            for name in ("kept_document", "kept_line")
+            for name in ("kept_document", "kept_line", "kept_item")
             for row in connection.execute(text(f"SELECT * FROM {name}"))
             for value in row
         ]
@@ -166,7 +231,7 @@ async def test_nothing_rests_in_clear(database: Database, keyring: Keyring) -> N
 async def test_a_document_that_was_altered_holds_nobody_up(
     database: Database, keyring: Keyring
 ) -> None:
-    shelf = SqlShelf(database.url, keyring)
+    shelf = SqlShelf(database.url, keyring, keyring.pepper)
     bad, good = kept("batch", working=True), kept("batch", working=True)
     await shelf.put(bad)
     await shelf.put(good)
@@ -182,9 +247,12 @@ async def test_a_document_that_was_altered_holds_nobody_up(
 async def test_what_has_expired_is_destroyed_when_another_is_kept(
     database: Database, keyring: Keyring
 ) -> None:
-    shelf = SqlShelf(database.url, keyring)
-    await shelf.put(kept(expires=datetime.now(UTC) - timedelta(seconds=1)), b"x")
-    await shelf.put(kept())
+    shelf = SqlShelf(database.url, keyring, keyring.pepper)
+    old = kept(expires=datetime.now(UTC) - timedelta(seconds=1))
+    await shelf.put(old, b"x", items={"msg_1": True})
+    other = replace(old, owner=OTHER, expires=None)
+    await shelf.put(other, items={"msg_1": True})
     with shelf.engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM kept_document")).scalar_one() == 1
+        assert connection.execute(text("SELECT app FROM kept_item")).scalar_one() == OTHER.app
     await shelf.stop()

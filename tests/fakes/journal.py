@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from gateway.core.attribution import Attribution
 from gateway.core.errors import Code, OverBudget, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.money import ZERO, Money
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Kind, Receipt, canonical, leaf_hash
+from gateway.core.values import Value
 
 
 @dataclass(slots=True)
@@ -53,8 +55,17 @@ class FakeJournal:
         """A journal with these budgets: their ids and limits in micro-USD."""
         return cls({name: FakeBudget(limit) for name, limit in limits.items()})
 
-    def begin(self, exchange_id: str, principal: Principal, opened: Entry) -> FakeRecord:
+    def begin(
+        self,
+        exchange_id: str,
+        principal: Principal,
+        opened: Entry,
+        whose: Attribution | None = None,
+    ) -> FakeRecord:
         return FakeRecord(self, exchange_id, principal, opened)
+
+    async def note(self, actor: Principal, entry: Entry) -> Receipt:
+        return await FakeRecord(self, new_id("act"), actor, None).close(entry, ZERO)
 
     def remaining(self, budget_id: str) -> tuple[Money, Money] | None:
         budget = self.budgets.get(budget_id)
@@ -75,17 +86,19 @@ class FakeRecord:
     """Implements `Record`."""
 
     def __init__(
-        self, journal: FakeJournal, exchange_id: str, principal: Principal, opened: Entry
+        self, journal: FakeJournal, exchange_id: str, principal: Principal, opened: Entry | None
     ) -> None:
         self._journal = journal
         self._exchange_id = exchange_id
         self._budget_id = principal.budget_id
-        self._staged: Entry | None = opened
+        self._staged = opened
         self._closed: Receipt | None = None
         self.opened: Receipt | None = None
         self.held = 0
 
-    async def open(self) -> Receipt:
+    async def open(self, values: Sequence[Value] = ()) -> Receipt:
+        if self._staged is not None:
+            self._staged = replace(self._staged, values=values)
         return await asyncio.shield(asyncio.ensure_future(self._open()))
 
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:

@@ -135,10 +135,11 @@ class _Evaluation:
         denials = [hit.reason for hit in enforced if hit.would == "deny"]
         denials += self.defaults(enforced, spoken)
         reviews = [hit.reason for hit in enforced if hit.would == "review"]
+        told = _told(enforced)
         if denials:
-            return _verdict("deny", denials, [], observed, overridden)
+            return _verdict("deny", denials, told, observed, overridden)
         if reviews and (self.context["review"] or {}).get("state") != "approved":
-            return _verdict("review", reviews, [], observed, overridden)
+            return _verdict("review", reviews, told, observed, overridden)
         duties = _duties(enforced, self.context["request"]["tools"], self.stage)
         return _verdict("allow", [hit.reason for hit in enforced], duties, observed, overridden)
 
@@ -155,6 +156,7 @@ class _Evaluation:
             "tags": lambda wanted: bool(set(wanted) & set(subject["properties"]["tags"])),
             "models": lambda wanted: _like(wanted, resource["id"]),
             "hosting": lambda wanted: resource["properties"]["hosting"] in wanted,
+            "regions": lambda wanted: resource["properties"]["region"] in wanted,
         }
         return all(selected[selector](wanted) for selector, wanted in when.items())
 
@@ -184,6 +186,12 @@ class _Evaluation:
                 yield _Hit(id, rule, "label", labels=rule["params"]["labels"])
             case "cache":
                 yield _Hit(id, rule, "cache", seconds=rule["params"]["seconds"])
+            case "residency":
+                yield from self.residency_hits(id, rule)
+            case "identifier":
+                yield _Hit(id, rule, rule["on_match"])
+            case "response":
+                yield _Hit(id, rule, "respond_with", how=rule["params"]["how"])
 
     def tool_hits(self, id: str, rule: Mapping[str, Any]) -> Iterable[_Hit]:
         params, on_match = rule["params"], rule["on_match"]
@@ -232,6 +240,18 @@ class _Evaluation:
         found = Counter(part for part in parts if part in params["modalities"])
         if found:
             yield _Hit(id, rule, rule["on_match"], count=found.total(), labels=dict(found))
+
+    def residency_hits(self, id: str, rule: Mapping[str, Any]) -> Iterable[_Hit]:
+        params = rule["params"]
+        found = Counter(
+            finding["label"]
+            for finding in self.context["findings"]
+            if finding["direction"] == "input"
+            and finding["score"] >= params["min_score"]
+            and finding["label"] in (params["labels"] or ())
+        )
+        if params["labels"] is None or found:
+            yield _Hit(id, rule, "reroute", count=found.total(), labels=dict(found))
 
     def defaults(self, enforced: Sequence[_Hit], spoken: Sequence[_Hit]) -> list[dict[str, Any]]:
         denials = []
@@ -301,6 +321,10 @@ def _duties(enforced: Sequence[_Hit], tools: Sequence[str], stage: str) -> list[
         duties.append({"id": id, "params": params, "rule": ",".join(hit.id for hit in hits)})
 
     due = {would: [hit for hit in enforced if hit.would == would] for would in _DUTIES}
+    if moves := due["reroute"]:
+        owe("reroute", moves, **_narrowed([hit.rule["params"] for hit in moves]))
+    if named := due["pseudonymise"]:
+        owe("pseudonymise", named)
     if masks := due["mask"]:
         labels = sorted({label for hit in masks for label in hit.facts["labels"]})
         owe("mask", masks, labels=labels, min_score=_least(masks, "min_score"))
@@ -335,10 +359,35 @@ def _duties(enforced: Sequence[_Hit], tools: Sequence[str], stage: str) -> list[
         )
     if keeps := due["cache"]:
         owe("cache", keeps, seconds=_least(keeps, "seconds"))
-    return duties
+    return [*duties, *_told(enforced)]
 
 
-_DUTIES = ("mask", "restrict_tools", "screen", "label", "cache")
+_DUTIES = ("reroute", "pseudonymise", "mask", "restrict_tools", "screen", "label", "cache")
+
+
+def _narrowed(wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for name in ("hosting", "region", "providers", "tags"):
+        lists = [set(each[name]) for each in wanted if each[name] is not None]
+        if lists:
+            join = set.union if name == "tags" else set.intersection
+            params[name] = sorted(join(*lists))
+    return params
+
+
+def _told(enforced: Sequence[_Hit]) -> list[dict[str, Any]]:
+    hits = [hit for hit in enforced if hit.would == "respond_with"]
+    for how in ("error", "content_filter", "refusal", "message"):
+        asking = [hit for hit in hits if hit.facts["how"] == how]
+        if asking:
+            words = [hit.rule["params"]["message"] for hit in asking]
+            texts = [{"message": text} for text in words if text is not None] or [{}]
+            params = {"how": how, **texts[0]}
+            rule = ",".join(hit.id for hit in asking)
+            return (
+                [] if how == "error" else [{"id": "respond_with", "params": params, "rule": rule}]
+            )
+    return []
 
 
 def _least(hits: Sequence[_Hit], param: str) -> Any:

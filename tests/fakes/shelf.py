@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from gateway.core.ports import Kept, Owner
+from gateway.core.kept import Items, Kept, Owner
 
 
 class FakeShelf:
@@ -18,9 +19,13 @@ class FakeShelf:
         self._content: dict[str, bytes] = {}
         self._lines: dict[str, dict[int, bytes | None]] = {}
         self._claims: dict[str, tuple[str, datetime]] = {}
+        self._homes: dict[tuple[Owner, str], str] = {}
 
-    async def put(self, kept: Kept, content: bytes | None = None) -> None:
+    async def put(
+        self, kept: Kept, content: bytes | None = None, *, items: Items | None = None
+    ) -> None:
         self._kept[kept.id] = kept  # ids that apps share are beyond this fake
+        self._hold(kept, items or {})
         if content is not None:
             self._content[kept.id] = content
 
@@ -33,12 +38,26 @@ class FakeShelf:
     async def content(self, kind: str, id: str, owner: Owner) -> bytes | None:
         return self._content.get(id) if await self.get(kind, id, owner) else None
 
-    async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
+    async def change(
+        self,
+        kept: Kept,
+        document: dict[str, Any],
+        *,
+        working: bool,
+        items: Items | None = None,
+        expires: datetime | None = None,
+    ) -> Kept | None:
         standing = self._kept.get(kept.id)
         if standing is None or standing.version != kept.version:
             return None
-        changed = replace(kept, document=document, working=working, version=kept.version + 1)
+        version, expires = kept.version + 1, expires or kept.expires
+        changed = replace(
+            kept, document=document, working=working, version=version, expires=expires
+        )
         self._kept[kept.id] = changed
+        if items is not None:
+            self._forget(kept)
+            self._hold(kept, items)
         return changed
 
     async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
@@ -46,10 +65,30 @@ class FakeShelf:
         found = [await self.get(kind, id, owner) for id in ids if after is None or id < after]
         return [kept for kept in found if kept is not None][:limit]
 
+    async def several(self, kind: str, ids: Collection[str], owner: Owner) -> list[Kept]:
+        found = [await self.get(kind, id, owner) for id in ids]
+        return [kept for kept in found if kept is not None]
+
+    async def homes(self, owner: Owner, items: Collection[str]) -> dict[str, str]:
+        return {id: self._homes[owner, id] for id in items if (owner, id) in self._homes}
+
+    def _hold(self, kept: Kept, items: Items) -> None:
+        for id, own in items.items():
+            if own or (kept.owner, id) not in self._homes:
+                self._homes[kept.owner, id] = kept.id
+
+    def _forget(self, kept: Kept) -> None:
+        theirs = [
+            key for key, home in self._homes.items() if (key[0], home) == (kept.owner, kept.id)
+        ]
+        for key in theirs:
+            del self._homes[key]
+
     async def remove(self, kind: str, id: str, owner: Owner) -> bool:
         kept = self._kept.get(id)
         if kept is None or (kept.kind, kept.owner) != (kind, owner):
             return False
+        self._forget(kept)
         self._lines.pop(id, None)
         self._content.pop(id, None)
         del self._kept[id]

@@ -118,13 +118,14 @@ class Load:
         self.heard: list[Heard] = []
         self.asked: set[str] = set()
 
-    async def run(self, port: int) -> None:
-        """Ask until the gateway is gone."""
-        await asyncio.gather(*(self._caller(port) for _ in range(self.CALLERS)))
+    async def run(self, port: int, enough: asyncio.Event | None = None) -> None:
+        """Ask until the gateway is gone, or it is `enough`."""
+        until = enough or asyncio.Event()
+        await asyncio.gather(*(self._caller(port, until) for _ in range(self.CALLERS)))
 
-    async def _caller(self, port: int) -> None:
+    async def _caller(self, port: int, enough: asyncio.Event) -> None:
         cases = self._cases()
-        while True:
+        while not enough.is_set():
             marker = f"mark-{next(self._numbers):06d}"
             who, request, patience = next(cases)(marker)
             self.asked.add(marker)
@@ -145,6 +146,8 @@ class Load:
                     lambda marker: ("rich", said(slow(personal(marker)), stream=True), 30.0),
                     lambda marker: ("rich", said(slow(f"{marker} goes on."), stream=True), 30.0),
                     lambda marker: ("rich", said(broken(marker), stream=True), 30.0),
+                    lambda marker: ("rich", calling(marker, stream=False), 30.0),
+                    lambda marker: ("rich", calling(marker, stream=True), 30.0),
                     lambda marker: ("rich", said(f"{marker}: how do I build a bomb?"), 30.0),
                     lambda marker: ("poor", said(f"{marker} costs too much."), 30.0),
                     lambda marker: (
@@ -165,6 +168,15 @@ def said(text: str, **more: Any) -> dict[str, Any]:
 def personal(marker: str) -> str:
     """Text of three sentences, with personal data to mask and to restore."""
     return f"I am {marker}. Write to {marker}@example.org, please. Or call +44 20 7946 0958 today."
+
+
+def calling(marker: str, *, stream: bool) -> dict[str, Any]:
+    """A request that is answered with two calls of a tool, one of them with personal data."""
+    call = '@replay tool search {"query": "%s"}\n'
+    function = {"name": "search", "parameters": {"type": "object"}}
+    tools = [{"type": "function", "function": function}]
+    text = call % f"{marker}@example.org" + call % "weather" + f"@replay slow 0.004\n{marker}"
+    return said(text, tools=tools, stream=stream)
 
 
 def slow(text: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from sqlalchemy import create_engine, make_url, text
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.records import SqlRecords, StoredEntry
 from gateway.core.records import Kind
+from gateway.verifier.databases import read_postgresql, read_sqlite
+from gateway.verifier.report import Report
+from gateway.verifier.verify import Trusted, verify
 from tests.faults.callers import DONE, Heard
 
 _ERROR = b'{"error":'
@@ -139,13 +143,25 @@ class Evidence:
         found = self.rows("SELECT exchange_id FROM audit_entry WHERE kind = 'opened'")
         return [row[0] for row in found]
 
-    def still_open(self) -> int:
+    def still_open(self) -> list[str]:
         """Exchanges without a terminal entry."""
-        [row] = self.rows(
-            "SELECT count(*) FROM audit_entry o WHERE kind = 'opened' AND NOT EXISTS (SELECT 1"
+        found = self.rows(
+            "SELECT exchange_id FROM audit_entry o WHERE kind = 'opened' AND NOT EXISTS (SELECT 1"
             " FROM audit_entry c WHERE c.exchange_id = o.exchange_id AND c.kind = 'closed')"
         )
-        return int(row[0])
+        return [row[0] for row in found]
+
+    def verified(self, trusted: Trusted) -> Report:
+        """What the verifier says of the ledger as it is now; it must say that it is good."""
+        target = make_url(self._url)
+        if target.get_backend_name() == "postgresql":
+            reading = read_postgresql(self._url)
+        else:
+            reading = read_sqlite(Path(str(target.database)))
+        with reading as source:
+            report = verify(source, trusted)
+        assert report.good, f"a false alarm: {report.problems[:5]}"
+        return report
 
     def check_endings(self) -> Counter[str]:
         """Each exchange was opened once and ended once, and nothing came after. Outcomes."""

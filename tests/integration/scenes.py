@@ -13,6 +13,7 @@ import orjson
 from gateway.adapters.store.records import StoredEntry
 from gateway.core.records import Kind
 from tests.houses import MODEL, House
+from tests.shapes import Asked, check_traffic
 
 ADDRESS = "zoe.quill@example.org"
 MASKED = "[[EMAIL_ADDRESS_1]]"
@@ -75,12 +76,15 @@ def ask(
 ) -> httpx.Response:
     """One message to `MODEL`, under the key that has these options."""
     request = {"model": MODEL, "messages": [{"role": "user", "content": text}], "stream": stream}
-    return httpx.post(
+    answer = httpx.post(
         f"{house.base_url}/chat/completions",
         json={**request, **more},
         headers={"authorization": f"Bearer {house.key(*options)}"},
         timeout=30,
     )
+    asked = Asked("POST", "/v1/chat/completions")
+    check_traffic(asked, answer.status_code, answer.headers, answer.content)
+    return answer
 
 
 def scene(house: House, text: str, *options: str, **more: Any) -> Scene:

@@ -273,6 +273,35 @@ async def test_a_target_that_the_policy_forbids_is_not_asked(
         assert passed["decision"] != first["decision"]["id"]
 
 
+PERSONAL_AT_HOME = """\
+id: personal.at.home
+title: Who writes an address is answered in house
+kind: residency
+mode: enforce
+params: {labels: [EMAIL_ADDRESS], hosting: [local]}
+message: {en: It stays in house.}
+"""
+
+
+@pytest.mark.parametrize("hosting", [("external", "local"), ("external", "external")])
+async def test_what_must_stay_at_home_is_asked_there_or_not_at_all(
+    hosting: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = tmp_path / "pack"
+    copytree(PACK, pack)
+    (pack / "rules" / "residency.yaml").write_text(PERSONAL_AT_HOME)
+    async with junction(tmp_path, monkeypatch, hosting=hosting, pack=pack) as site:
+        assert (await site.ask("hello")).headers["x-govgate-model"] == "one/m-one"
+        wire = await site.ask("I am ann.lee@example.org")
+        if hosting[1] == "local":
+            assert wire.headers["x-govgate-model"] == "two/m-two"
+            assert site.calls == (1, 1)
+        else:
+            assert (wire.status, wire.json["error"]["code"]) == (400, "content_filter")
+            assert wire.json["error"]["param"] == "model"
+            assert site.calls == (1, 0)
+
+
 async def test_names_and_patterns_are_served_and_listed_as_far_as_a_key_reaches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

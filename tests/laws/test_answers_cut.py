@@ -41,6 +41,7 @@ PHRASE = "build a pipe bomb"
 BEFORE, AFTER = "This is fine. You can ", " from these. And then more."
 SAID = f"{BEFORE}{PHRASE}{AFTER}"
 JSON = json.dumps({"n": 1, "how": SAID})
+NAMED = json.dumps({"n": {"deep": [{SAID: 1}]}})
 ESCAPED = JSON.replace("bomb", "b\\u006fm\\u0062")
 PRIVATE = ("zoe.quill@example.org", "+44 20 7946 0958", "DE89 3704 0044 0532 0130 00",
            "4111 1111 1111 1111")  # fmt: skip
@@ -109,6 +110,7 @@ STREAMED: dict[str, tuple[Callable[[Sequence[str]], list[Event]], str]] = {
     "arguments": (called, JSON),
     "escaped arguments": (called, ESCAPED),
     "broken arguments": (called, JSON[:-2]),
+    "names in arguments": (called, NAMED),
     "legacy arguments": (legacy, JSON),
     "custom input": (custom, SAID),
 }  # fmt: skip
@@ -124,6 +126,9 @@ WHOLE: dict[str, Event] = {
     "arguments": whole(None, tool_calls=[CALL | {"function": {"name": "f", "arguments": JSON}}]),
     "escaped arguments": whole(
         None, tool_calls=[CALL | {"function": {"name": "f", "arguments": ESCAPED}}]
+    ),
+    "names in arguments": whole(
+        None, tool_calls=[CALL | {"function": {"name": "f", "arguments": NAMED}}]
     ),
     "legacy arguments": whole(None, function_call={"name": "f", "arguments": JSON}),
     "custom input": whole(None, tool_calls=[{"id": "t", "custom": {"name": "r", "input": SAID}}]),

@@ -139,6 +139,24 @@ def test_masked_in_every_place(stream: bool, watched: Watched, upstream: Upstrea
     assert together.encode() in (entries[0].parts or {})["request_received"]
 
 
+def test_what_must_be_masked_and_must_stay_is_refused(watched: Watched, upstream: Upstream) -> None:
+    """The name of a tool: the caller is told where, and nobody is told what."""
+    upstream.forget()
+    name = CANARIES["IBAN"].replace(" ", "")
+    tools = [{"type": "function", "function": {"name": name}}]
+    asked = {**asking("user", "hello"), "tools": tools}
+    for stream in (False, True):
+        answer = watched.ask({**asked, "stream": stream})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"]) == (400, "content_filter")
+        assert error["param"] == "/tools/0/function/name"
+        assert error["governance"]["rules"] == ["pii.contact.mask"]
+        assert name not in answer.text
+    assert upstream.log()["requests"] == []
+    assert watched.ask(asking("user", "hello")).status_code == 200
+    watched.check_nowhere(upstream)
+
+
 def test_the_caller_gets_its_own_values_back(watched: Watched) -> None:
     for said in CANARIES.values():
         answer = watched.ask(asking("user", said))

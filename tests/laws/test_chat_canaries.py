@@ -28,6 +28,10 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     },
     "a part of another type": lambda text: {"content": [{"type": "reference", "title": text}]},
     "an unknown member": lambda text: {"extra_content": {"of": [text]}},
+    "a name in an unknown member": lambda text: {"extra_content": {"of": [{text: 1}]}},
+    "a name in a part of another type": lambda text: {
+        "content": [{"type": "reference", "of": {text: {"x": "y"}}}]
+    },
     "a call's name": lambda text: {
         "tool_calls": [CALL | {"index": 0, "function": {"name": text, "arguments": "{}"}}]
     },

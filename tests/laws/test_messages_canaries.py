@@ -77,6 +77,8 @@ AT_ONCE = {
     "names in input": CALL | {"input": {SAID: 1}},
     "result": {"type": "web_search_tool_result", "content": [{"title": SAID}]},
     "an unknown block": {"type": "hologram", "frames": {"of": SAID}},
+    "a name in an unknown block": {"type": "hologram", "frames": [{SAID: {"x": "y"}}]},
+    "a name in a result": {"type": "x_tool_result", "content": {"of": {SAID: 1}}},
 }
 
 

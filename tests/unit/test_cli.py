@@ -223,7 +223,7 @@ class TestDoctor:
     def test_all_is_well(self, shell: Shell) -> None:
         shell.good("migrate")
         assert [line.split() for line in shell.good("doctor").splitlines()] == [
-            ["database", "ok"], ["policy", "ok"],
+            ["database", "ok"], ["policy", "ok"], ["log", "ok"],
         ]  # fmt: skip
 
     def test_a_pack_that_cannot_be_used_is_found(self, shell: Shell) -> None:

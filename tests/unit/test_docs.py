@@ -190,7 +190,7 @@ async def entries_of_a_stream(folder: Path) -> list[Any]:
     finally:
         await journal.stop()
         await records.stop()
-    assert [entry.kind for entry in stored] == list(Kind)
+    assert [entry.kind for entry in stored] == list(Kind)[:4]  # the others are acts
     return list(stored)
 
 

@@ -33,32 +33,58 @@ OWN_FOLDERS = {"bench"}
 """Folders of tests/unit that mirror something beside `gateway`."""
 
 TESTED_ELSEWHERE = {
+    "auditing": "tests/integration/test_finding_records.py",
+    "cli_export": "tests/integration/test_exporting.py",
+    "cli_log": "tests/integration/test_the_log.py",
+    "cli_upkeep": "tests/faults/test_backup.py",
+    "cli_verify": "tests/integration/test_the_log.py",
     "commands": "tests/unit/test_cli.py",
+    "exporting": "tests/integration/test_exporting.py",
+    "erasing": "tests/unit/test_cli_erasure.py",
     "keeping": "tests/clients/test_openai_kept.py",
+    "notary": "tests/integration/test_the_log.py",
     "tour": "tests/integration",
+    "upkeep": "tests/faults/test_backup.py",
     "adapters/providers/calls": "tests/unit/adapters/providers/test_openai.py",
     "adapters/routing/shape": "tests/unit/adapters/routing/test_routes.py",
+    "core/bundles": "tests/faults/test_bundles.py",
+    "core/exports": "tests/unit/governance/test_sinks.py",
+    "core/archive": "tests/unit/governance/test_archives.py",
     "core/attempts": "tests/unit/stages/test_targets.py",
+    "core/declined": "tests/unit/stages/test_decline.py",
     "core/dialect": "tests/unit/dialects/test_chat.py",
+    "core/erasures": "tests/unit/governance/test_erasures.py",
     "core/errors": "tests/laws/test_faults.py",
+    "core/kept": "tests/contracts/test_shelf.py",
+    "core/log": "tests/integration/test_the_log.py",
     "core/ports": "tests/contracts",
+    "core/reports": "tests/unit/governance/reports/test_rules.py",
+    "core/retention": "tests/unit/governance/test_retention.py",
+    "core/roles": "tests/unit/core/test_audit.py",
     "dialects/choices": "tests/unit/dialects/test_chat.py",
     "dialects/chat_answer": "tests/unit/dialects/test_chat.py",
     "dialects/chat_request": "tests/unit/dialects/test_chat.py",
     "dialects/chat_shape": "tests/unit/dialects/test_chat.py",
     "dialects/chat_texts": "tests/laws/test_chat_canaries.py",
     "dialects/openai_shape": "tests/unit/dialects/test_chat.py",
+    "governance/subject_export": "tests/unit/test_cli_erasure.py",
+    "governance/bundles": "tests/faults/test_bundles.py",
     "governance/files": "tests/unit/governance/test_batches.py",
     "governance/unattended": "tests/unit/governance/test_batches.py",
+    "server/exports": "tests/integration/test_exporting.py",
+    "server/log": "tests/integration/test_the_log.py",
+    "server/listing": "tests/unit/server/test_kept.py",
     "server/unattended": "tests/clients/test_openai_kept.py",
-    "stages/keep_responses": "tests/clients/test_openai_kept.py",
 }
 """Modules without a unit test of their own, and what tests them."""
 
 UNDER = {
     "adapters/packs": "tests/unit/adapters/test_packs.py",
     "adapters/store": "tests/contracts",
+    "governance/reports": "tests/unit/governance/reports",
+    "governance/formats": "tests/unit/governance/formats/test_formats.py",
     "adapters/providers": "tests/contracts",
+    "verifier": "tests/faults/test_tampering.py",
     "adapters/providers/translation": "tests/laws/test_translation.py",
 }
 """Rooms that are tested as a whole, by the suites of the ports that they implement."""
@@ -69,7 +95,12 @@ LITTLE = 30
 LOADED_BY_NAME = {"httptools", "psycopg", "uvloop"}
 """Requirements that nothing here imports: uvicorn and SQLAlchemy load them."""
 
-VISITORS = {"adapters/presidio": "analyzer", "tour": "demo"}
+VISITORS = {
+    "adapters/archive": "archive",
+    "adapters/objects": "objects",
+    "adapters/presidio": "analyzer",
+    "tour": "demo",
+}
 """Where more than the server's requirements is imported, and whose."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 from gateway.adapters.packs import load_pack
@@ -63,16 +63,31 @@ GOOD: dict[str, tuple[str, Any]] = {
     "JWT__SCOPES_CLAIM": ("", ""),
     "JWT__MODELS_CLAIM": ("models", "models"),
     "JWT__BUDGET_CLAIM": ("budget", "budget"),
+    "JWT__ROLES_CLAIM": ("groups", "groups"),
     "JWT__REQUESTS_PER_MINUTE": ("60", 60),
     "JWT__TOKENS_PER_MINUTE": ("1000", 1000),
     "DATABASE__URL": ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
     "DATABASE__LEASE_SECONDS": ("2.5", 2.5),
+    "LEDGER__ORIGIN": ("example.org/log", "example.org/log"),
+    "LEDGER__KEY": ("/keys/log", Path("/keys/log")),
+    "LEDGER__STATE": ("/state/log", Path("/state/log")),
+    "LEDGER__ERASURES": ("/state/erased", Path("/state/erased")),
+    "LEDGER__ANCHORS": ('["file:///kept"]', ("file:///kept",)),
+    "OBJECTS__ENDPOINT": ("https://minio.example", "https://minio.example"),
+    "OBJECTS__REGION": ("eu-central-1", "eu-central-1"),
+    "OBJECTS__ACCESS_KEY_ID": ("AKIA1", "AKIA1"),
+    "OBJECTS__SECRET_ACCESS_KEY": ("s3cret", SecretStr("s3cret")),
+    "LEDGER__WITNESSES": ('{"https://w.example": "w+1+a"}', {"https://w.example": "w+1+a"}),
+    "AUDIT__INDEX": ("false", False),
+    "AUDIT__TEXT": ("0", False),
     "POLICY__PACK": ("/packs/own", Path("/packs/own")),
     "POLICY__ENGINE": ("opa", Engine.OPA),
     "POLICY__OPA_URL": ("http://opa:8181", "http://opa:8181"),
     "POLICY__TIMEOUT_SECONDS": ("0.25", 0.25),
     "POLICY__CACHED_DECISIONS": ("0", 0),
+    "SINKS": ("/etc/sinks.yaml", Path("/etc/sinks.yaml")),
     "ROUTES": ("/etc/routes.yaml", Path("/etc/routes.yaml")),
+    "RETENTION": ("/etc/retention.yaml", Path("/etc/retention.yaml")),
     "UPSTREAM__NAME": ("mistral", "mistral"),
     "UPSTREAM__BASE_URL": ("http://h/v1", "http://h/v1"),
     "UPSTREAM__MODELS": ('["a", "b"]', ("a", "b")),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.principal import Limits, Principal
+from gateway.core.roles import Role
 
 LONGEST = 256
 """Characters of a name."""
@@ -29,7 +30,7 @@ class Reading:
 
     Where scopes or models are not read, a token may call everything; where they are read and
     it has none, it may call nothing. A team, a budget or an application that is read must be
-    there. A budget is the id of one that exists here.
+    there. A budget is the id of one that exists here. Of roles, those that there are here count.
     """
 
     app: str = "client_id"
@@ -38,6 +39,7 @@ class Reading:
     scopes: str | None = "scope"
     models: str | None = None
     budget: str | None = None
+    roles: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def principal(self, claims: Mapping[str, Any]) -> Principal:
@@ -52,6 +54,7 @@ class Reading:
             key_id=f"{OF_BEARERS}{hashlib.sha256(whose.encode()).hexdigest()[:24]}",
             scopes=_words(claims, self.scopes) if self.scopes else ("*",),
             models=_words(claims, self.models) if self.models else ("*",),
+            roles=_roles(claims, self.roles) if self.roles else (),
             limits=self.limits,
             budget_id=_name(claims, self.budget) if self.budget else None,
             user=_name(claims, self.user) if self.user and found(claims, self.user) else None,
@@ -75,6 +78,11 @@ def _name(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not value.isprintable():
         raise Unusable(f"the claim {name!r} is no name")
     return value
+
+
+def _roles(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """The words that are roles here; an issuer's others say nothing."""
+    return tuple(word for word in _words(claims, name) if word in set(Role))
 
 
 def _words(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:

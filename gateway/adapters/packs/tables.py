@@ -58,7 +58,7 @@ def question_of(given: Mapping[str, Any]) -> Question:
             "properties": {
                 "provider": "provider",
                 "hosting": given.get("hosting", "external"),
-                "region": None,
+                "region": given.get("region"),
                 "tags": [],
             },
         },

@@ -81,6 +81,9 @@ class Answers:
             return given(*dialect.unfold(data, dict(body)))
         return given(Event(data, whole=True, raw=raw))
 
+    def _is_last(self, message: Message) -> bool:
+        return bool(self._last) and message.data == self._last
+
     async def _messages(self, response: httpx.Response) -> AsyncIterator[Message]:
         """The messages of a stream. Raises `UpstreamError` for one that was torn off."""
         async for message in self._calls.messages(response, last=self._last):
@@ -94,7 +97,7 @@ class Answers:
         ended: set[int] = set()
         complete = False
         async for message in messages:
-            if message.data == self._last:
+            if self._is_last(message):
                 await drained(messages)
                 return
             # JSON that came in several data lines would not fit into one: encode it anew.
@@ -114,7 +117,7 @@ class Answers:
     ) -> AsyncIterator[Event]:
         with told(translation):
             async for message in messages:
-                if message.data == self._last:
+                if self._is_last(message):
                     break
                 data = self._foreign(message.data, message.event)
                 for piece in self._said(translation.events, data):

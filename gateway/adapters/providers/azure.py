@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from gateway.adapters.providers import carrying
 from gateway.adapters.providers.calls import checked_base
-from gateway.adapters.providers.openai import PATHS, OpenAIProvider
+from gateway.adapters.providers.openai import PATHS, RESPONSES, OpenAIProvider
 from gateway.core.ports import Model
 
-_DEPLOYED = frozenset(PATHS) - {"responses.create", "moderations.create"}
+_DEPLOYED = frozenset(PATHS) - {RESPONSES, "moderations.create"}
 """Actions that go to a deployment."""
 _VERSION = re.compile(r"[0-9A-Za-z.-]{1,64}")
 
@@ -54,9 +54,12 @@ class AzureProvider(OpenAIProvider):
         if api_key is not None:
             self._headers["api-key"] = api_key.get_secret_value()
 
+    def _responses(self) -> httpx.URL:
+        return httpx.URL(f"{self._base}/openai/v1{PATHS[RESPONSES]}")
+
     def _url(self, action: str, model: Model) -> httpx.URL | None:
-        if action == "responses.create":
-            return httpx.URL(f"{self._base}/openai/v1{PATHS[action]}")
+        if action == RESPONSES:
+            return self._responses()
         if action not in _DEPLOYED:
             return None
         deployment = f"{self._base}/openai/deployments/{carrying.segment(model.upstream_model)}"

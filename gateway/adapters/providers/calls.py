@@ -30,6 +30,9 @@ _LIMIT_HEADERS = frozenset(
 )
 """What OpenAI and Anthropic say of their rate limits. No other header of a limit is passed on."""
 
+PATIENCE = 10.0
+"""Seconds that a provider has to destroy what it stored."""
+
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 
 
@@ -78,6 +81,23 @@ class Calls:
             raise
         return response
 
+    async def delete(self, url: httpx.URL, headers: httpx.Headers) -> None:
+        """Have something destroyed. What is not there is destroyed already.
+
+        Raises `UpstreamError`, also when there is no answer in `PATIENCE` seconds.
+        """
+        request = httpx.Request("DELETE", url, headers=headers)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                response = await self._transport.handle_async_request(request)
+        except httpx.TransportError as fault:
+            raise unreachable(self.name, fault) from fault
+        except TimeoutError as fault:
+            raise unreachable(self.name, httpx.ReadTimeout("no answer")) from fault
+        await response.aclose()
+        if response.status_code not in (200, 204, 404):
+            raise refused(self.name, response.status_code, response.headers, b"")
+
     async def _check(self, response: httpx.Response) -> None:
         if response.status_code >= 400:
             said = b""  # where the words break off, the status still stands
@@ -113,15 +133,15 @@ class Calls:
         """The server-sent events of the body.
 
         Where one's data is `last`, such as `[DONE]`, it is the last, and the connection is
-        given a moment to come to its end. A message that was torn off is given too, with the
-        type `torn`.
+        given a moment to come to its end; where `last` is empty, no message is. A message that
+        was torn off is given too, with the type `torn`.
         """
         decoder = Decoder(self._max_event)
         pieces = self.pieces(response)
         async for piece in pieces:
             for message in self._decoded(decoder, piece):
                 yield message
-                if message.data == last:
+                if last and message.data == last:
                     await drained(pieces)
                     return
         try:
@@ -129,7 +149,8 @@ class Calls:
         except ValueError as error:
             raise self.wrong(f"sent {error}") from error
         if torn is not None:
-            yield torn if torn.data == last else Message("torn", torn.data)
+            whole = last and torn.data == last
+            yield torn if whole else Message("torn", torn.data)
 
     def _decoded(self, decoder: Decoder, piece: bytes) -> list[Message]:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
@@ -38,6 +39,7 @@ PATHS = {
 
 CHAT = "chat.completions.create"
 MESSAGES = "messages.create"
+RESPONSES = "responses.create"
 DONE = b"[DONE]"
 
 
@@ -102,6 +104,16 @@ class OpenAIProvider:
         with told(translation):
             response = await self._calls.post(exchange, url, headers, content)
         return await self._answers.read(dialect, body, response, translation)
+
+    async def forget(self, response_id: str) -> None:
+        """Have the provider destroy its copy of a response. Raises `UpstreamError`."""
+        headers = httpx.Headers({"accept": "application/json", **self._headers})
+        url = httpx.URL(f"{self._responses()}/{quote(response_id, safe='')}")
+        await self._calls.delete(url, headers)
+
+    def _responses(self) -> httpx.URL:
+        """Where responses are stored."""
+        return self._urls[RESPONSES]
 
     def _url(self, action: str, model: Model) -> httpx.URL | None:
         """Where `action` goes; None where the provider does not have it."""

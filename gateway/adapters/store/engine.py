@@ -8,6 +8,7 @@ weaker than `on` promises.
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -19,6 +20,19 @@ _PG_DISK_FULL = "53100"
 _STRONG_COMMITS = ("on", "remote_write", "remote_apply")
 _ABOUT_ROWS = frozenset(("IntegrityError", "DataError"))
 """What every driver calls such errors (PEP 249)."""
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+)
+"""Of SQLite. The last writes zeros over what was deleted, such as a destroyed key."""
+_OF_A_NEW_FILE = "auto_vacuum=INCREMENTAL"
+"""Lets it give back free pages. Of another file it does nothing, but takes the write lock."""
+_PRIMARY = 0xFF
+"""The bits of SQLite's extended result codes that name the error."""
+_ASK_AGAIN = 0.005
+"""Seconds between two attempts to open a file that another process opens or closes."""
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again, when the database was away."""
 
@@ -58,8 +72,10 @@ def _sqlite(target: URL, patience: float) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+        deadline = time.monotonic() + patience
+        empty = _set(connection, "page_count", deadline) == [(0,)]
+        for pragma in (_OF_A_NEW_FILE, *_PRAGMAS) if empty else _PRAGMAS:
+            _set(connection, pragma, deadline)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -67,6 +83,22 @@ def _sqlite(target: URL, patience: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _set(connection: sqlite3.Connection, pragma: str, deadline: float) -> list[Any]:
+    """Set `pragma`, or ask for it; what SQLite says.
+
+    While another process opens or closes the file, SQLite may call it locked without waiting
+    (sqlite.org/wal.html, section 9): then it is asked again until `deadline`.
+    """
+    while True:
+        try:
+            return connection.execute(f"PRAGMA {pragma}").fetchall()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(_ASK_AGAIN)
 
 
 def _postgresql(target: URL, patience: float) -> Engine:

@@ -32,6 +32,7 @@ _KEY, _ENTRY = table(IdempotencyKey), table(AuditEntry)
 KEPT = timedelta(hours=24)
 _SWEPT = 64
 """Keys of yesterday that are deleted with each that is taken."""
+_ANSWER = {"answer_released", "answer_received"}
 
 
 class SqlRepeats:
@@ -82,6 +83,8 @@ class SqlRepeats:
             raise Unavailable(
                 Code.AUDIT_UNAVAILABLE, "The recorded answer is not as it was written."
             ) from error
+        if any(entry.lacking & _ANSWER for entry in entries):
+            return None
         pieces = [_released(entry) for entry in entries if entry.parts is not None]
         found = [piece for piece in pieces if piece is not None]
         return b"\n".join(found) if found else None
@@ -135,7 +138,16 @@ class SqlRepeats:
             connection.execute(delete(_KEY).where(mine))
 
     def _mac(self, what: str, text: bytes) -> bytes:
-        return hmac.digest(self._pepper, f"idempotency {what}\n".encode() + text, "sha256")
+        return _mac(self._pepper, what, text)
+
+
+def name_mac(pepper: bytes, name: str) -> bytes:
+    """What stands for an idempotency key."""
+    return _mac(pepper, "name", name.encode(errors="replace"))
+
+
+def _mac(pepper: bytes, what: str, text: bytes) -> bytes:
+    return hmac.digest(pepper, f"idempotency {what}\n".encode() + text, "sha256")
 
 
 def _released(entry: StoredEntry) -> bytes | None:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 from gateway.adapters.store.batch import Item, Place, Result
+from gateway.adapters.store.cutting import Cut, Cutter
 from gateway.adapters.store.engine import open_engine, unavailable
 from gateway.adapters.store.page import Staged, Subject
+from gateway.adapters.store.person_keys import subject_mac, value_mac
 from gateway.adapters.store.sealing import Vault
 from gateway.adapters.store.writer import Writer
+from gateway.core.attribution import Attribution, subject_of
 from gateway.core.errors import Code, Unavailable
 from gateway.core.ids import new_id
 from gateway.core.money import ZERO, Money
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Receipt
+from gateway.core.values import Value, normal
+
+T = TypeVar("T")
 
 _MOST_TURNS = 8
 """Turns of the loop that an item waits for others at the most."""
 _ENTRY_BYTES = 2_048
 """What an entry takes in the queue besides its parts, roughly."""
+_LONG = 256 * 1024
+"""Bytes of parts from which values are looked for in another thread."""
 
 
 class SqlJournal:
@@ -42,7 +52,12 @@ class SqlJournal:
         most_queued: int = 64 * 1024 * 1024,
     ) -> None:
         self.engine = open_engine(url, patience)
-        self._writer = Writer(self.engine, vault, timedelta(seconds=lease), self._deliver)
+        self._vault = vault
+        self._writer = Writer(
+            self.engine, vault, timedelta(seconds=lease), self._deliver, self._told_of_erasures
+        )
+        self.on_erasure: list[Callable[[], None]] = []
+        """Called, on the loop, when keys of people were destroyed by whomever."""
         self._most_waiting = 2 * patience + 1.0
         self._most_queued = most_queued
         self._queued = 0
@@ -79,9 +94,28 @@ class SqlJournal:
         """Whether records can be written now, as far as is known."""
         return self._serving and self._writer.away is None
 
-    def begin(self, exchange_id: str, principal: Principal, opened: Entry) -> SqlRecord:
+    def begin(
+        self,
+        exchange_id: str,
+        principal: Principal,
+        opened: Entry,
+        whose: Attribution | None = None,
+    ) -> SqlRecord:
+        org, index_key = principal.org, self._vault.index_key
+        named = whose or Attribution(subject_of(principal))
+        mac = subject_mac(index_key, org, named.subject)
         subject = Subject.of(exchange_id, principal)
-        return SqlRecord(self, Place(subject, principal.budget_id, _staged(opened)))
+        place = Place(subject, principal.budget_id, mac, named.session)
+        return SqlRecord(
+            self,
+            place,
+            _staged(opened),
+            Cutter(lambda value: value_mac(index_key, org, normal(*value))),
+        )
+
+    async def note(self, actor: Principal, entry: Entry) -> Receipt:
+        place = Place(Subject.of(new_id("act"), actor))
+        return await self.write(place, None, _staged(entry), ZERO, ZERO)
 
     def remaining(self, budget_id: str) -> tuple[Money, Money] | None:
         seen = self._writer.seen.get(budget_id)
@@ -91,22 +125,40 @@ class SqlJournal:
 
     async def recover(self) -> int:
         """Close as `lost` what dead processes left open, now; the number of exchanges."""
+        return await self._errand(self._writer.recover)
+
+    async def between(self, work: Callable[[], T]) -> T:
+        """Do `work`, which writes to the same database, where it is least in the way.
+
+        SQLite lets one write at a time, so there it is done between two commits.
+        """
+        if self.engine.dialect.name == "sqlite" and self._serving:
+            return await self._errand(work)
+        return await asyncio.to_thread(work)
+
+    async def _errand(self, work: Callable[[], T]) -> T:
+        """Do `work` in the ledger's thread. Raises what it raises."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
+        done: asyncio.Future[T] = loop.create_future()
 
-        def work() -> None:
+        def run() -> None:
             try:
-                count = self._writer.recover()
+                result = work()
             except Exception as error:  # noqa: BLE001 - told to whoever waits
-                loop.call_soon_threadsafe(done.set_exception, error)
+                loop.call_soon_threadsafe(_told, done, None, error)
             else:
-                loop.call_soon_threadsafe(done.set_result, count)
+                loop.call_soon_threadsafe(_told, done, result, None)
 
-        self._writer.put(work)
+        self._writer.put(run)
         return await done
 
     async def write(
-        self, place: Place, staged: Staged | None, hold: int, spent: int | None
+        self,
+        place: Place,
+        opened: Staged | None,
+        staged: Staged | None,
+        hold: int,
+        spent: int | None,
     ) -> Receipt:
         """Queue an item for the next commit and wait until that is durable.
 
@@ -121,9 +173,9 @@ class SqlJournal:
                 raise unavailable(self._writer.away)
             if self._queued > self._most_queued:
                 raise Unavailable(Code.OVERLOADED, "Too much waits to be written.", retry_after=1.0)
-        size = (_size(staged.entry) if staged else 0) + _size(place.opened.entry)
+        size = sum(_size(one.entry) for one in (staged, opened) if one)
         future: asyncio.Future[Receipt] = loop.create_future()
-        item = Item(place, staged, hold, spent, size, time.monotonic(), future)
+        item = Item(place, opened, staged, hold, spent, size, time.monotonic(), future)
         place.queued = True
         self._waiting[item] = None
         self._queued += size
@@ -151,6 +203,11 @@ class SqlJournal:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._resolve, results)
 
+    def _told_of_erasures(self) -> None:
+        assert self._loop is not None
+        for listener in self.on_erasure:
+            self._loop.call_soon_threadsafe(listener)
+
     def _resolve(self, results: Sequence[Result]) -> None:
         for item, result in results:
             del self._waiting[item]
@@ -176,30 +233,63 @@ class SqlJournal:
 class SqlRecord:
     """Implements `Record`. Cancelling whoever waits for an entry does not take it back."""
 
-    def __init__(self, journal: SqlJournal, place: Place) -> None:
+    def __init__(self, journal: SqlJournal, place: Place, opened: Staged, cutter: Cutter) -> None:
         self._journal = journal
         self._place = place
+        self._opened = opened
+        self._cutter = cutter
 
     @property
     def opened(self) -> Receipt | None:
         return self._place.standing.opened
 
-    async def open(self) -> Receipt:
-        return await self._journal.write(self._place, None, ZERO, None)
+    async def open(self, values: Sequence[Value] = ()) -> Receipt:
+        await self._find(values)
+        return await self._journal.write(self._place, self._opened, None, ZERO, None)
 
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
         if hold < 0:
             raise ValueError("a hold is never negative")
-        return await self._journal.write(self._place, _staged(entry), hold, None)
+        return await self._write(entry, hold, None)
 
     async def close(self, entry: Entry, spent: Money) -> Receipt:
         if spent < 0:
             raise ValueError("what was spent is never negative")
-        return await self._journal.write(self._place, _staged(entry), ZERO, spent)
+        return await self._write(entry, ZERO, spent)
+
+    async def _write(self, entry: Entry, hold: int, spent: int | None) -> Receipt:
+        await self._find(entry.values)
+        staged = await self._cut(_staged(entry))
+        return await self._journal.write(self._place, self._opened, staged, hold, spent)
+
+    async def _find(self, values: Sequence[Value]) -> None:
+        """Cut what was found by now out of the first entry too, unless that is written."""
+        known = self._opened.entry.values
+        if self.opened is None and len(values) > len(known):
+            entry = replace(self._opened.entry, values=values)
+            self._opened = await self._cut(self._opened._replace(entry=entry))
+
+    async def _cut(self, staged: Staged) -> Staged:
+        entry = staged.entry
+        if not entry.values:
+            return staged
+        if _size(entry) < _LONG:
+            return staged._replace(cut=self._cutter.cut(entry))
+        return staged._replace(cut=await asyncio.to_thread(self._cutter.cut, entry))
+
+
+def _told(done: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    """Tell whoever waits, if anybody still does."""
+    if done.done():
+        return
+    if error is None:
+        done.set_result(result)
+    else:
+        done.set_exception(error)
 
 
 def _staged(entry: Entry) -> Staged:
-    return Staged(new_id("ent"), datetime.now(UTC), entry)
+    return Staged(new_id("ent"), datetime.now(UTC), entry, Cut(entry.parts))
 
 
 def _size(entry: Entry) -> int:

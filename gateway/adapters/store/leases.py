@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, insert, select, update
 
+from gateway.adapters.store.cutting import NOTHING
 from gateway.adapters.store.holds import PENDING, Change, Holds
 from gateway.adapters.store.page import Page, Staged, Subject, Tail
 from gateway.adapters.store.statements import Cursor, Statements, cursor_of
@@ -66,11 +67,16 @@ def read_tail(connection: Connection, epoch: str) -> Tail:
     return Tail(epoch, 0, None) if row is None else Tail(*row)
 
 
-def check_alive(cursor: Cursor, statements: Statements, epoch: str) -> None:
-    """Raises `Fenced` unless this writer may write; until the commit nobody may fence it."""
+def check_alive(cursor: Cursor, statements: Statements, epoch: str) -> int:
+    """How many keys were destroyed so far; until the commit nobody may destroy another.
+
+    Raises `Fenced` unless this writer may write; until the commit nobody may fence it.
+    """
     cursor.execute(statements.writer_standing, (epoch,))
-    if [tuple(row) for row in cursor.fetchall()] != [(None,)]:
+    rows = cursor.fetchall()
+    if len(rows) != 1 or rows[0][0] is not None:
         raise Fenced(epoch)
+    return int(rows[0][1])
 
 
 def renew(connection: Connection, epoch: str, lease: timedelta, open_from: int) -> None:
@@ -152,7 +158,7 @@ def _close_as_lost(
             "cost_micro_usd": held.amount_micro if held else 0,
             "presumed": held is not None,
         }
-        staged = Staged(new_id("ent"), now, Entry(Kind.CLOSED, facts))
+        staged = Staged(new_id("ent"), now, Entry(Kind.CLOSED, facts), NOTHING)
         page.add_bare(subject, staged)
         if held is not None and held.budget_id in holds.budgets:
             change = Change(subject, held.budget_id, staged.entry_id, now)

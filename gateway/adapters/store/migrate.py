@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
@@ -9,6 +10,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, make_url, text
 
 from gateway.adapters.store.engine import for_writing, open_engine
+from gateway.adapters.store.part_months import make_parts
 
 _LOCK = 0x676F7667
 """PostgreSQL's advisory lock for migrations: "govg"."""
@@ -29,6 +31,7 @@ def migrate(url: str, patience: float = 60.0) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             command.upgrade(configuration(connection), "head")
+            make_parts(connection, datetime.now(UTC))
     finally:
         engine.dispose()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.adapters.store.cutting import Cut, Known
+from gateway.adapters.store.sealed_entry import Sealed, ValueKeys, seal_entry
 from gateway.adapters.store.sealing import Seal, SealedPart
 from gateway.adapters.store.statements import Cursor, Statements, Values
 from gateway.core.errors import Code, Unavailable
@@ -50,11 +52,20 @@ class Subject(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """An entry that has an id and a time, and is not written yet."""
+    """An entry that has an id and a time, and is not written yet; its parts without values."""
 
     entry_id: str
     ts: datetime
     entry: Entry
+    cut: Cut
+
+
+class Keyed(NamedTuple):
+    """The keys that an exchange rests under, and what stands for its subject in headers."""
+
+    seal: Seal
+    pseudonym: str | None
+    values: ValueKeys
 
 
 class Page:
@@ -70,11 +81,12 @@ class Page:
         self._entries: list[Values] = []
         self._parts: list[Values] = []
         self._keys: list[Values] = []
+        self._index: dict[tuple[str, bytes, str], tuple[str, bool]] = {}
         self.tail = tail
         self.last_entry_id: str | None = None
 
     def add(
-        self, subject: Subject, seal: Seal, staged: Sequence[Staged], *, opens: bool
+        self, subject: Subject, keyed: Keyed, staged: Sequence[Staged], *, opens: bool
     ) -> list[Receipt]:
         """Add entries of one exchange, all or none; the receipt of each.
 
@@ -84,21 +96,29 @@ class Page:
         tail, entries, parts = self.tail, [], []
         receipts: list[Receipt] = []
         for one in staged:
-            sealed = [seal.seal(one.entry_id, *part) for part in one.entry.parts.items()]
-            facts = [_part_facts(seal.kek_id, part) for part in sealed]
-            header = self._header(subject, one, tail, facts)
+            sealed = seal_entry(one.entry_id, one.cut, keyed.seal, keyed.values)
+            facts = [_part_facts(keyed.seal.kek_id, part) for part in sealed]
+            header = self._header(subject, one, tail, facts, keyed.pseudonym)
             tail = Tail(tail.epoch, tail.seq + 1, leaf_hash(header))
             entries.append(self._entry_row(subject, one, tail, header))
-            parts += [(subject.org, one.entry_id, *part) for part in sealed]
+            parts += [(subject.org, one.entry_id, *part.part) for part in sealed]
             receipts.append(Receipt(one.entry_id, tail.leaf or b""))
         self._take(tail, entries, parts)
-        if opens:
-            self._keys.append((subject.org, subject.exchange_id, seal.kek_id, seal.wrapped))
+        if opens and any(one.entry.parts for one in staged):
+            key = (subject.org, subject.exchange_id, keyed.seal.kek_id, keyed.seal.wrapped)
+            self._keys.append(key)
         return receipts
+
+    def index(self, subject: Subject, known: Iterable[Known], *, whole: bool) -> None:
+        """Say that values stand in an exchange; `whole` where they go only with all of it."""
+        for value, mac in known:
+            place = (subject.org, mac, subject.exchange_id)
+            label, before = self._index.get(place, (value.label, False))
+            self._index[place] = (label, whole or before)
 
     def add_bare(self, subject: Subject, one: Staged) -> Receipt:
         """Add an entry without parts."""
-        header = self._header(subject, one, self.tail, [])
+        header = self._header(subject, one, self.tail, [], None)
         tail = Tail(self.tail.epoch, self.tail.seq + 1, leaf_hash(header))
         return self._take(tail, [self._entry_row(subject, one, tail, header)], [])
 
@@ -113,9 +133,16 @@ class Page:
         self._statements.entry.run(cursor, self._entries)
         self._statements.part.run(cursor, self._parts)
         self._statements.record_key.run(cursor, self._keys)
+        index = [(*place, *said) for place, said in self._index.items()]
+        self._statements.value_index.run(cursor, index)
 
     def _header(
-        self, subject: Subject, one: Staged, tail: Tail, parts: list[dict[str, Any]]
+        self,
+        subject: Subject,
+        one: Staged,
+        tail: Tail,
+        parts: list[dict[str, Any]],
+        pseudonym: str | None,
     ) -> bytes:
         """The canonical bytes. All but the facts is canonical by its making."""
         writer: dict[str, Any] = {
@@ -135,6 +162,7 @@ class Page:
                 "team": subject.team,
                 "app": subject.app,
                 "key_id": subject.key_id,
+                "subject": pseudonym,
                 "ts": one.ts.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z",
                 "writer": writer,
                 "facts": orjson.Fragment(canonical(one.entry.facts)),
@@ -170,8 +198,9 @@ class Page:
         )
 
 
-def _part_facts(kek_id: str, part: SealedPart) -> dict[str, Any]:
-    return {
+def _part_facts(kek_id: str, sealed: Sealed) -> dict[str, Any]:
+    part: SealedPart = sealed.part
+    facts = {
         "part": part.part,
         "alg": part.alg,
         "key_id": kek_id,
@@ -179,6 +208,7 @@ def _part_facts(kek_id: str, part: SealedPart) -> dict[str, Any]:
         "sha256_ct": part.sha256_ct.hex(),
         "key_commit": part.key_commit.hex(),
     }
+    return facts | {"bound": list(sealed.bound)} if sealed.bound else facts
 
 
 def _text(value: object) -> str | None:

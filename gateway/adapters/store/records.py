@@ -12,24 +12,30 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from gateway.adapters.store.engine import open_engine
+from gateway.adapters.store.opening import Opened, Opener
 from gateway.adapters.store.sealing import Seal, SealedPart, Tampered, Vault
-from gateway.adapters.store.tables import AuditEntry, AuditPart, RecordKey, table
+from gateway.adapters.store.tables import AuditEntry, AuditPart, table
 from gateway.core.records import Kind, leaf_hash
 
-_ENTRY, _PART, _KEY = table(AuditEntry), table(AuditPart), table(RecordKey)
+_ENTRY, _PART = table(AuditEntry), table(AuditPart)
 _AS_WRITTEN = (_ENTRY.c.kind == Kind.CLOSED.value, _ENTRY.c.writer_seq)
 """One writer writes all of an exchange, except that another may close it as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """An entry as it was read back. `parts` is None where the exchange's key was erased."""
+    """An entry as it was read back. `parts` is None where the exchange's key was erased.
+
+    `lacking` are the parts in which a value was erased: it reads `[erased]`, or where that could
+    not be done, the part is not in `parts`.
+    """
 
     entry_id: str
     kind: Kind
     header: Mapping[str, Any]
     leaf: bytes
     parts: Mapping[str, bytes] | None
+    lacking: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class SqlRecords:
 
     def __init__(self, url: str, vault: Vault, patience: float = 2.0) -> None:
         self._engine = open_engine(url, patience)
-        self._vault = vault
+        self._opener = Opener(vault)
 
     async def read_exchange(self, exchange_id: str) -> Sequence[StoredEntry]:
         """The entries of an exchange in the order written, decrypted; empty when unknown.
@@ -69,61 +75,41 @@ class SqlRecords:
 
     def _read(self, exchange_id: str) -> list[StoredEntry]:
         with self._engine.begin() as connection:
-            seal = self._seal(connection, exchange_id)
+            seal = self._opener.seals(connection, [exchange_id]).get(exchange_id)
             rows = connection.execute(
                 select(_ENTRY).where(_ENTRY.c.exchange_id == exchange_id).order_by(*_AS_WRITTEN)
             ).all()
             return [self._entry(connection, seal, row) for row in rows]
 
-    def _seal(self, connection: Connection, exchange_id: str) -> Seal | None:
-        row = connection.execute(
-            select(_KEY).where(_KEY.c.exchange_id == exchange_id)
-        ).one_or_none()
-        if row is None:
-            return None
-        key = self._vault.unwrap(row.kek_id, row.wrapped, exchange_id)
-        return Seal(key, row.kek_id, row.wrapped)
-
     def _entry(self, connection: Connection, seal: Seal | None, row: Any) -> StoredEntry:
         if leaf_hash(row.header) != row.leaf_hash:
             raise Tampered(f"{row.entry_id}: its header has another hash")
-        header = orjson.loads(row.header)
-        return StoredEntry(
-            row.entry_id,
-            Kind(row.kind),
-            header,
-            row.leaf_hash,
-            None if seal is None else self._parts(connection, seal, row.entry_id, header),
-        )
+        header, kind = orjson.loads(row.header), Kind(row.kind)
+        if not header["parts"]:
+            return StoredEntry(row.entry_id, kind, header, row.leaf_hash, {})
+        if seal is None:
+            return StoredEntry(row.entry_id, kind, header, row.leaf_hash, None)
+        found = self._parts(connection, seal, row.entry_id, header)
+        return StoredEntry(row.entry_id, kind, header, row.leaf_hash, *found)
 
-    @staticmethod
     def _parts(
-        connection: Connection, seal: Seal, entry_id: str, header: Mapping[str, Any]
-    ) -> dict[str, bytes]:
-        stored = {
+        self, connection: Connection, seal: Seal, entry_id: str, header: Mapping[str, Any]
+    ) -> Opened:
+        rows = {
             row.part: row
             for row in connection.execute(select(_PART).where(_PART.c.entry_id == entry_id))
         }
-        if sorted(stored) != sorted(part["part"] for part in header["parts"]):
+        if sorted(rows) != sorted(part["part"] for part in header["parts"]):
             raise Tampered(f"{entry_id}: other parts than its header names")
-        parts: dict[str, bytes] = {}
+        stored: dict[str, SealedPart] = {}
         for promised in header["parts"]:
-            row = stored[promised["part"]]
+            row = rows[promised["part"]]
             if promised["sha256_ct"] != row.sha256_ct.hex():
                 raise Tampered(f"{entry_id}: its {row.part} was replaced")
             if promised["key_commit"] != row.key_commit.hex():
                 raise Tampered(f"{entry_id}: its {row.part} names another key")
-            sealed = SealedPart(
-                row.part,
-                row.alg,
-                row.ciphertext,
-                row.nonce,
-                row.sha256_ct,
-                row.key_commit,
-                row.size,
-            )
-            parts[row.part] = seal.unseal(entry_id, sealed)
-        return parts
+            stored[row.part] = SealedPart(*(row._mapping[name] for name in SealedPart._fields))
+        return self._opener.entry(connection, seal, entry_id, header["parts"], stored)
 
     def _list(self, limit: int) -> list[Summary]:
         closed = _ENTRY.alias("closed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -11,7 +11,8 @@ from sqlalchemy import table as lightweight_table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.adapters.store import leases
-from gateway.adapters.store.batch import Batch, Item, Place, budgets_of
+from gateway.adapters.store.batch import Batch, Item, Place, budgets_of, keys_of
+from gateway.adapters.store.commit_keys import CommitKeys, KeyMemory
 from gateway.adapters.store.engine import for_writing, is_poison
 from gateway.adapters.store.holds import Figures, Holds, read_figures
 from gateway.adapters.store.page import Page, Tail
@@ -34,11 +35,20 @@ class Session:
     is then looked up, never assumed, so that nothing is written twice and none is forgotten.
     """
 
-    def __init__(self, engine: Engine, vault: Vault, lease: timedelta) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        vault: Vault,
+        lease: timedelta,
+        erased: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`erased` is called once a transaction has seen that keys were destroyed."""
         self._engine = for_writing(engine)
         self._vault = vault
         self._lease = lease
+        self._erased = erased
         self._statements = Statements(engine.dialect)
+        self._memory = KeyMemory(vault, self._statements)
         self._connection: Connection | None = None
         self._tail: Tail | None = None
         self._follows: Tail | None = None
@@ -89,7 +99,9 @@ class Session:
     def _write(self, items: Sequence[Item]) -> Batch:
         with self._batch_transaction() as cursor:
             holds = Holds.lock(cursor, self._statements, budgets_of(items))
-            batch = Batch(self._vault, self._page(), holds)
+            keys = CommitKeys(self._memory)
+            keys.fetch(cursor, *keys_of(items))
+            batch = Batch(self._vault, keys, self._page(), holds)
             batch.place(items)
             batch.write(cursor)
             self._doubt = batch
@@ -145,7 +157,7 @@ class Session:
         assert self._connection is not None
         with self._hanging_up(), self._connection.begin():
             cursor = cursor_of(self._connection)
-            leases.check_alive(cursor, self._statements, self.epoch)
+            self._look_around(cursor)
             yield self._connection, cursor
 
     @contextmanager
@@ -159,12 +171,17 @@ class Session:
         with self._hanging_up():
             try:
                 self._statements.begin(cursor)
-                leases.check_alive(cursor, self._statements, self.epoch)
+                self._look_around(cursor)
                 yield cursor
                 self._engine.dialect.do_commit(driver)
             except BaseException:
                 self._engine.dialect.do_rollback(driver)
                 raise
+
+    def _look_around(self, cursor: Cursor) -> None:
+        """Raises `Fenced` unless we may write; forgets keys where any were destroyed."""
+        if self._memory.note(leases.check_alive(cursor, self._statements, self.epoch)):
+            self._erased()
 
     @contextmanager
     def _hanging_up(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ waits for SQLite's one write lock too.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -16,10 +17,13 @@ import msgspec
 import structlog
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, or_, select, update
 
+from gateway.adapters.store import kept_items
+from gateway.adapters.store.person_keys import subject_mac
 from gateway.adapters.store.sealing import Seal, SealedPart, Vault
 from gateway.adapters.store.tables import KeptDocument, KeptLine, table
 from gateway.adapters.store.threads import Threads
-from gateway.core.ports import Kept, Owner
+from gateway.core.attribution import subject_of
+from gateway.core.kept import Items, Kept, Owner
 from gateway.core.principal import Principal
 
 T = TypeVar("T")
@@ -34,14 +38,18 @@ _log = structlog.get_logger(__name__)
 class SqlShelf:
     """Implements `Shelf` over a migrated database at `url`."""
 
-    def __init__(self, url: str, vault: Vault, *, patience: float = 2.0) -> None:
+    def __init__(self, url: str, vault: Vault, pepper: bytes, *, patience: float = 2.0) -> None:
+        """`pepper` keys the hashes that stand for the ids of items."""
         self._threads = Threads(url, "shelf", patience)
         self.engine = self._threads.engine
         self._vault = vault
+        self._pepper = pepper
 
-    async def put(self, kept: Kept, content: bytes | None = None) -> None:
+    async def put(
+        self, kept: Kept, content: bytes | None = None, *, items: Items | None = None
+    ) -> None:
         row = await asyncio.to_thread(self._row, kept, content)
-        await self._threads.run(_put, row, writes=True)
+        await self._threads.run(_put, row, self._macs(items) or {}, writes=True)
 
     async def get(self, kind: str, id: str, owner: Owner) -> Kept | None:
         row = await self._threads.run(_one, select(*_COLUMNS).where(_mine(kind, id, owner)))
@@ -53,13 +61,28 @@ class SqlShelf:
             return None
         return await asyncio.to_thread(_unsealed, self._seal(row), id, row.content)
 
-    async def change(self, kept: Kept, document: dict[str, Any], *, working: bool) -> Kept | None:
-        changed = replace(kept, document=document, working=working, version=kept.version + 1)
+    async def change(
+        self,
+        kept: Kept,
+        document: dict[str, Any],
+        *,
+        working: bool,
+        items: Items | None = None,
+        expires: datetime | None = None,
+    ) -> Kept | None:
+        changed = replace(
+            kept,
+            document=document,
+            working=working,
+            version=kept.version + 1,
+            expires=expires or kept.expires,
+        )
         row = await self._threads.run(_one, select(*_COLUMNS).where(_this(kept)))
         if row is None:
             return None
         sealed = await asyncio.to_thread(_document, self._seal(row), changed)
-        done = await self._threads.run(_change, kept, changed, sealed, writes=True)
+        macs = self._macs(items)
+        done = await self._threads.run(_change, kept, changed, sealed, macs, writes=True)
         return changed if done else None
 
     async def listed(self, kind: str, owner: Owner, after: str | None, limit: int) -> list[Kept]:
@@ -68,6 +91,16 @@ class SqlShelf:
             wanted = wanted.where(_KEPT.c.kept_id < after)  # ids sort by time
         newest = wanted.order_by(_KEPT.c.kept_id.desc()).limit(limit)
         return [self._kept(row) for row in await self._threads.run(_all, newest)]
+
+    async def several(self, kind: str, ids: Collection[str], owner: Owner) -> list[Kept]:
+        wanted = select(*_COLUMNS).where(_KEPT.c.kept_id.in_(ids), _owned(kind, owner))
+        rows = await self._threads.run(_all, wanted)
+        return await asyncio.to_thread(lambda: [self._kept(row) for row in rows])
+
+    async def homes(self, owner: Owner, items: Collection[str]) -> dict[str, str]:
+        ids = {kept_items.mac(self._pepper, id): id for id in items}
+        rows = await self._threads.run(_all, kept_items.homes(owner, ids))
+        return {ids[bytes(row.item_mac)]: row.kept_id for row in rows}
 
     async def remove(self, kind: str, id: str, owner: Owner) -> bool:
         return await self._threads.run(_remove, kind, id, owner, writes=True)
@@ -110,6 +143,9 @@ class SqlShelf:
         """Close the connections."""
         await self._threads.stop()
 
+    def _macs(self, items: Items | None) -> kept_items.Macs | None:
+        return None if items is None else kept_items.macs(self._pepper, items)
+
     def _row(self, kept: Kept, content: bytes | None) -> dict[str, Any]:
         seal = Seal.new(self._vault, kept.id)
         return {
@@ -126,6 +162,10 @@ class SqlShelf:
             "wrapped": seal.wrapped,
             "document": _document(seal, kept),
             "content": None if content is None else _sealed(seal, kept.id, "content", content),
+            "subject_mac": subject_mac(
+                self._vault.index_key, kept.owner.org, subject_of(kept.principal)
+            ),
+            "exchange_id": kept.document.get("exchange_id"),
         }
 
     def _seal(self, row: Any) -> Seal:
@@ -200,32 +240,64 @@ def _all(connection: Connection, wanted: Select[Any]) -> list[Any]:
     return list(connection.execute(wanted).all())
 
 
-def _put(connection: Connection, row: dict[str, Any]) -> None:
+def _put(connection: Connection, row: dict[str, Any], items: kept_items.Macs) -> None:
     _sweep(connection)
     connection.execute(insert(_KEPT).values(row))
+    kept_items.write(connection, (row["kept_id"], row["org_id"], row["app"]), items)
 
 
 def _sweep(connection: Connection) -> None:
     """Destroy a few that have expired, with their keys: whoever keeps one cleans up."""
-    expired = _KEPT.c.expires_at < datetime.now(UTC)
-    ids = list(connection.execute(select(_KEPT.c.kept_id).where(expired).limit(_SWEPT)).scalars())
-    if ids:
-        connection.execute(delete(_KEPT).where(_KEPT.c.kept_id.in_(ids), expired))
+    expired = (
+        select(_KEPT.c.kept_id, _KEPT.c.org_id, _KEPT.c.app)
+        .where(_KEPT.c.expires_at < datetime.now(UTC))
+        .limit(_SWEPT)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(expired).all()
+    for row in rows:
+        connection.execute(delete(_KEPT).where(_row_of(row)))
+    _drop_what_belongs(connection, rows)
+
+
+def _drop_what_belongs(connection: Connection, rows: Iterable[Any]) -> None:
+    """Drop the lines and the items of documents that are gone."""
+    places = [(row.kept_id, row.org_id, row.app) for row in rows]
+    if places:
+        ids = [id for id, _, _ in places]
         connection.execute(delete(_LINE).where(_LINE.c.kept_id.in_(ids)))
+        kept_items.forget(connection, places)
 
 
-def _change(connection: Connection, kept: Kept, changed: Kept, sealed: bytes) -> bool:
+def _change(
+    connection: Connection,
+    kept: Kept,
+    changed: Kept,
+    sealed: bytes,
+    items: kept_items.Macs | None,
+) -> bool:
     mine = _this(kept) & (_KEPT.c.version == kept.version)
-    values = {"document": sealed, "working": changed.working, "version": changed.version}
-    return connection.execute(update(_KEPT).where(mine).values(values)).rowcount == 1
+    values = {
+        "document": sealed,
+        "working": changed.working,
+        "version": changed.version,
+        "expires_at": changed.expires,
+        "exchange_id": changed.document.get("exchange_id"),
+    }
+    done = connection.execute(update(_KEPT).where(mine).values(values)).rowcount == 1
+    if done and items is not None:
+        place = (kept.id, kept.owner.org, kept.owner.app)
+        kept_items.forget(connection, [place])
+        kept_items.write(connection, place, items)
+    return done
 
 
 def _remove(connection: Connection, kind: str, id: str, owner: Owner) -> bool:
     mine = (_KEPT.c.org_id == owner.org) & (_KEPT.c.app == owner.app) & (_KEPT.c.kind == kind)
-    gone = connection.execute(delete(_KEPT).where(_KEPT.c.kept_id == id, mine)).rowcount == 1
-    if gone:
-        connection.execute(delete(_LINE).where(_LINE.c.kept_id == id))
-    return gone
+    gone = delete(_KEPT).where(_KEPT.c.kept_id == id, mine)
+    rows = connection.execute(gone.returning(_KEPT.c.kept_id, _KEPT.c.org_id, _KEPT.c.app)).all()
+    _drop_what_belongs(connection, rows)
+    return bool(rows)
 
 
 def _claim(connection: Connection, kind: str, worker: str, seconds: float) -> Any:

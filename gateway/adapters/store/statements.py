@@ -12,14 +12,16 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
-from sqlalchemy import Connection, Dialect, bindparam, select, update
+from sqlalchemy import Connection, Dialect, bindparam, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from gateway.adapters.store.erasure_tables import ValueIndex
 from gateway.adapters.store.tables import (
     AuditEntry,
     AuditPart,
     Budget,
     BudgetPost,
+    Deployment,
     RecordKey,
     Reservation,
     Row,
@@ -50,9 +52,11 @@ _FEW, _MANY = 16, 64
 drivers let go of the interpreter for each one they run; a few sizes, so that all stay
 prepared."""
 
-_WRITER, _BUDGET = table(Writer), table(Budget)
+_WRITER, _BUDGET, _DEPLOYMENT = table(Writer), table(Budget), table(Deployment)
+_VALUE_INDEX = table(ValueIndex)
 _WRITER_STANDING = (
-    select(_WRITER.c.recovered_at)
+    select(_WRITER.c.recovered_at, _DEPLOYMENT.c.erasures)
+    .select_from(_WRITER.join(_DEPLOYMENT, _DEPLOYMENT.c.id == literal_column("1")))
     .where(_WRITER.c.epoch == bindparam("epoch"))
     .with_for_update(read=True)
 )
@@ -91,21 +95,37 @@ class Statement:
             cursor.execute(self._texts[count], flat)
             start += count
 
+    def returned(self, cursor: Cursor, rows: Sequence[Values]) -> list[Any]:
+        """Insert `rows`; what the statement returns of those that it inserted."""
+        found: list[Any] = []
+        for start in range(0, len(rows), _FEW):
+            self.run(cursor, rows[start : start + _FEW])
+            found += cursor.fetchall()
+        return found
+
 
 class Statements:
     """Compiled for one database. Values go to the driver as they are."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
-        self._dialect = dialect
+        self.dialect = dialect
         self._begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else None
         self.entry = self._inserting(AuditEntry)
         self.part = self._inserting(AuditPart)
         self.record_key = self._inserting(RecordKey)
         self.post = self._inserting(BudgetPost)
-        self.reservation = self._inserting(Reservation, or_update="exchange_id")
+        self.value_index = self._inserting(
+            ValueIndex,
+            lambda insert: insert.on_conflict_do_update(
+                index_elements=["org_id", "value_mac", "exchange_id"],
+                set_={"whole": or_(_VALUE_INDEX.c.whole, insert.excluded.whole)},
+            ),
+        )
+        self.reservation = self._inserting(Reservation, _latest("exchange_id"))
         self.writer_standing = str(_WRITER_STANDING.compile(dialect=dialect))
-        """Given an epoch: when the writer was fenced. Locks it against being fenced."""
+        """Given an epoch: when the writer was fenced, and how many keys were destroyed so far.
+        Locks it against being fenced, and against a key's being destroyed before the commit."""
         self.budget_lock = str(_BUDGET_LOCK.compile(dialect=dialect))
         """Given an id: the budget's id, limit and figures. Locks it."""
         self.budget_figures = str(_BUDGET_FIGURES.compile(dialect=dialect))
@@ -119,18 +139,33 @@ class Statements:
         if self._begin is not None:
             cursor.execute(self._begin)
 
-    def _inserting(self, model: type[Row], or_update: str | None = None) -> Statement:
+    def inserting_once(self, model: type[Row], returning: str) -> Statement:
+        """An insert that leaves out rows that are there, and returns a column of the others."""
+        column = table(model).c[returning]
+        return self._inserting(model, lambda i: i.on_conflict_do_nothing().returning(column))
+
+    def _inserting(self, model: type[Row], finish: Callable[[Any], Any] | None = None) -> Statement:
         columns = table(model).columns
-        statement = self._insert(table(model)).values({column.name: None for column in columns})
-        if or_update is not None:
-            new = {name: statement.excluded[name] for name in columns.keys() if name != or_update}  # noqa: SIM118
-            statement = statement.on_conflict_do_update(index_elements=[or_update], set_=new)
-        compiled = statement.compile(dialect=self._dialect)
+        statement: Any = self._insert(table(model)).values(
+            {column.name: None for column in columns}
+        )
+        compiled = (finish(statement) if finish else statement).compile(dialect=self.dialect)
         if tuple(getattr(compiled, "positiontup", None) or ()) != tuple(columns.keys()):
             raise AssertionError(f"values would not be in the order of {model.__tablename__}")
         head, values, row_and_tail = str(compiled).partition(" VALUES ")
         row, conflict, tail = row_and_tail.partition(" ON CONFLICT ")
         return Statement(head + values, row, conflict + tail)
+
+
+def _latest(key: str) -> Callable[[Any], Any]:
+    """Makes an insert write over the row that has the same `key`."""
+
+    def finish(insert: Any) -> Any:
+        names = [column.name for column in insert.table.columns if column.name != key]
+        new = {name: insert.excluded[name] for name in names}
+        return insert.on_conflict_do_update(index_elements=[key], set_=new)
+
+    return finish
 
 
 def _aware(moment: datetime) -> datetime:

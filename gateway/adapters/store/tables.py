@@ -8,12 +8,12 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0004"
+SCHEMA = "0009"
 """The migration that these tables are at."""
 
 INSERT_ONLY = ("audit_entry", "audit_part", "budget_post")
 
-_KEYED = {"sqlite_with_rowid": False}
+KEYED = {"sqlite_with_rowid": False}
 """For short rows: SQLite keeps them in their key's own tree, not in a second one."""
 
 
@@ -39,6 +39,8 @@ class Deployment(Row, table=True):
     __tablename__ = "deployment"
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     keyring_id: str
+    erasures: int = Field(default=0, sa_type=BigInteger)
+    """Counts the keys that were destroyed, so that writers drop what they remember of them."""
 
 
 class Writer(Row, table=True):
@@ -91,6 +93,7 @@ class AuditPart(Row, table=True):
     """A payload of an entry, encrypted under its exchange's key."""
 
     __tablename__ = "audit_part"
+    __table_args__: ClassVar[dict[str, str]] = {"postgresql_partition_by": "RANGE (entry_id)"}
     entry_id: str = Field(primary_key=True)
     part: str = Field(primary_key=True)
     alg: str
@@ -106,9 +109,10 @@ class RecordKey(Row, table=True):
     """The key of an exchange, wrapped. To erase the exchange's payloads, delete it."""
 
     __tablename__ = "record_key"
-    __table_args__ = _KEYED
+    __table_args__ = (Index("ix_record_key_kek_id", "kek_id"), KEYED)
     exchange_id: str = Field(primary_key=True)
     kek_id: str
+    """The key that wraps it: its subject's, or one of the keyring."""
     wrapped: bytes
 
 
@@ -135,7 +139,7 @@ class Reservation(Row, table=True):
     in full because its process died."""
 
     __tablename__ = "reservation"
-    __table_args__ = _KEYED
+    __table_args__ = KEYED
     exchange_id: str = Field(primary_key=True)
     budget_id: str
     amount_micro: int = Field(sa_type=BigInteger)
@@ -151,7 +155,7 @@ class BudgetPost(Row, table=True):
     """
 
     __tablename__ = "budget_post"
-    __table_args__ = (Index("ix_budget_post_budget_id", "budget_id"), _KEYED)
+    __table_args__ = (Index("ix_budget_post_budget_id", "budget_id"), KEYED)
     entry_id: str = Field(primary_key=True)
     exchange_id: str
     budget_id: str
@@ -223,6 +227,8 @@ class KeptDocument(Row, table=True):
     __tablename__ = "kept_document"
     __table_args__ = (
         Index("ix_kept_document_owner", "org_id", "app", "kind", "kept_id"),
+        Index("ix_kept_document_subject", "org_id", "subject_mac"),
+        Index("ix_kept_document_exchange_id", "exchange_id"),
         Index("ix_kept_document_work", "kind", "claimed_until", sqlite_where=text("working"),
               postgresql_where=text("working")),
     )  # fmt: skip
@@ -244,6 +250,10 @@ class KeptDocument(Row, table=True):
     """A sealed part, as `shelf` packs it."""
     content: bytes | None = None
     """The same of a file's content."""
+    subject_mac: bytes | None = None
+    """A keyed hash of who made it, so that it goes when they are erased."""
+    exchange_id: str | None = None
+    """The exchange that it came of, so that it goes when that is erased, or a value in it."""
 
 
 class KeptLine(Row, table=True):
@@ -253,6 +263,18 @@ class KeptLine(Row, table=True):
     kept_id: str = Field(primary_key=True)
     line: int = Field(primary_key=True, sa_type=BigInteger)
     result: bytes | None = None
+
+
+class KeptItem(Row, table=True):
+    """Which kept document an item came in, so that it can be found by its id alone."""
+
+    __tablename__ = "kept_item"
+    __table_args__ = (Index("ix_kept_item_kept_id", "kept_id"), KEYED)
+    item_mac: bytes = Field(primary_key=True)
+    """A keyed hash of its id, which a caller may have written."""
+    org_id: str = Field(default="default", primary_key=True)
+    app: str = Field(primary_key=True)
+    kept_id: str
 
 
 def table(model: type[Row]) -> Table:

@@ -36,7 +36,8 @@ class Writer:
     """The thread that owns the database connection.
 
     `deliver` is called in the thread with the results of a batch, once it is durable or has
-    failed. What a caller gave up waiting for is written all the same.
+    failed; `erased` when keys of subjects or values were destroyed, by whomever. What a caller
+    gave up waiting for is written all the same.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class Writer:
         vault: Vault,
         lease: timedelta,
         deliver: Callable[[Sequence[Result]], None],
+        erased: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
-        self._session = Session(engine, vault, lease)
+        self._session = Session(engine, vault, lease, erased)
         self._deliver = deliver
         self._queue: SimpleQueue[_Work] = SimpleQueue()
         self._backlog: deque[Item] = deque()

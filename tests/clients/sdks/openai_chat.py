@@ -1,4 +1,4 @@
-"""`openai`, over chat completions."""
+"""`openai`, over chat completions; `AsyncAzureOpenAI` over those of a deployment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import openai
+from openai_client import client_of
 from reply import SEND, Reply, send
 
 TOOL: Any = {"type": "function", "function": {"name": "send", "parameters": SEND}}
 
 
 class Application:
-    def __init__(self, base_url: str, key: str, model: str) -> None:
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key)
+    def __init__(self, base_url: str, key: str, model: str, vendor: str = "openai") -> None:
+        self._client = client_of(base_url, key, vendor)
         self._model = model
 
     async def hello(self, text: str) -> str:

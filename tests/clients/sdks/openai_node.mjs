@@ -1,6 +1,6 @@
-// `openai` for Node, over chat completions.
+// `openai` for Node, over chat completions; `AzureOpenAI` over those of a deployment.
 
-import OpenAI from 'openai';
+import OpenAI, { AzureOpenAI } from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 
@@ -9,9 +9,15 @@ import { Message, Reply, send } from './reply.mjs';
 const TOOL = { type: 'function', function: { name: 'send', parameters: z.toJSONSchema(Message) } };
 const user = (content) => [{ role: 'user', content }];
 
+function clientOf(baseURL, apiKey, vendor) {
+  if (vendor !== 'azure') return new OpenAI({ baseURL, apiKey });
+  const endpoint = new URL(baseURL).origin;
+  return new AzureOpenAI({ endpoint, apiVersion: '2024-10-21', apiKey });
+}
+
 export class Application {
-  constructor(baseURL, apiKey, model) {
-    this.completions = new OpenAI({ baseURL, apiKey }).chat.completions;
+  constructor(baseURL, apiKey, model, vendor) {
+    this.completions = clientOf(baseURL, apiKey, vendor).chat.completions;
     this.model = model;
   }
 

@@ -1,4 +1,4 @@
-"""`openai`, over responses."""
+"""`openai`, over responses, with either of its clients."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import openai
+from openai_client import client_of
 from reply import SEND, Reply, send
 
 TOOL: Any = {"type": "function", "name": "send", "parameters": SEND, "strict": True}
 
 
 class Application:
-    def __init__(self, base_url: str, key: str, model: str) -> None:
-        self._responses = openai.AsyncOpenAI(base_url=base_url, api_key=key).responses
+    def __init__(self, base_url: str, key: str, model: str, vendor: str = "openai") -> None:
+        self._responses = client_of(base_url, key, vendor).responses
         self._model = model
 
     async def hello(self, text: str) -> str:

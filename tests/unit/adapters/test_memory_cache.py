@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.adapters.memory_cache import MemoryCache
+from gateway.core.ids import new_id
 from gateway.core.ports import CachedAnswer
 
 
@@ -82,3 +83,16 @@ async def test_it_never_holds_more_than_it_may(most: int) -> None:
     sizes = [len(found.answer["choices"][0]["message"]["content"]) for found in held if found]
     assert sum(sizes) <= most
     assert bool(sizes) is (most == 1_000)
+
+
+async def test_what_was_erased_is_forgotten_with_what_is_under_way() -> None:
+    cache = MemoryCache()
+    early = CachedAnswer({"a": 1}, new_id("exc"))
+    await cache.keep(b"k", early, 60)
+    cache.forget()
+    assert await cache.find(b"k") is None
+    await cache.keep(b"k", early, 60)
+    assert await cache.find(b"k") is None
+    late = CachedAnswer({"a": 2}, new_id("exd"))
+    await cache.keep(b"k", late, 60)
+    assert await cache.find(b"k") == late

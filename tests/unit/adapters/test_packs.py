@@ -82,6 +82,79 @@ def test_a_rule_is_filled_in(pack: Writer) -> None:
     assert loaded.data["revision"] == loaded.revision
 
 
+OF_KIND = """\
+id: one.rule
+title: A rule
+kind: {kind}
+mode: enforce
+params: {params}
+message: {{en: So.}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "filled"),
+    [
+        ("response", "{how: error}", {"how": "error", "message": None}),
+        ("response", "{how: message, message: No.}", {"how": "message", "message": "No."}),
+        (
+            "residency",
+            "{tags: [eu]}",
+            {"labels": None, "min_score": 0.5, "hosting": None, "region": None,
+             "providers": None, "tags": ["eu"]},
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_rule_leaves_out_is_null(
+    kind: str, params: str, filled: dict[str, Any], pack: Writer
+) -> None:
+    loaded = load_pack(pack(rules__pii=OF_KIND.format(kind=kind, params=params)))
+    assert loaded.data["rules"][kind]["one.rule"]["params"] == filled
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("response", "{}"),
+        ("response", "{how: shout}"),
+        ("response", "{how: content_filter, message: A filter says nothing.}"),
+        ("response", "{how: error, message: No.}"),
+        ("response", "{how: message, message: ''}"),
+        ("residency", "{labels: [EMAIL_ADDRESS]}"),
+        ("residency", "{region: []}"),
+        ("residency", "{hosting: null}"),
+    ],
+)
+def test_a_rule_that_says_nothing_or_too_much_is_none(kind: str, params: str, pack: Writer) -> None:
+    assert (
+        "one.rule: params" in problems(pack(rules__pii=OF_KIND.format(kind=kind, params=params)))[0]
+    )
+
+
+IDENTIFIER = """\
+id: one.rule
+title: A rule
+kind: identifier
+mode: enforce
+message: {{en: Yes.}}
+{more}
+"""
+
+
+def test_a_rule_on_identifiers_says_what_becomes_of_them(pack: Writer) -> None:
+    loaded = load_pack(pack(rules__one=IDENTIFIER.format(more="on_match: pseudonymise")))
+    rule = loaded.data["rules"]["identifier"]["one.rule"]
+    assert (rule["on_match"], rule["params"]) == ("pseudonymise", {})
+    assert loaded.reads == load_pack(pack()).reads, "whatever the question says"
+
+
+@pytest.mark.parametrize(
+    "more", ["", "on_match: mask", "on_match: pseudonymise\nparams: {length: 8}"]
+)
+def test_one_that_says_something_else_is_none(more: str, pack: Writer) -> None:
+    assert problems(pack(rules__one=IDENTIFIER.format(more=more)))
+
+
 def test_a_list_gives_its_phrases_and_its_id_is_the_label(pack: Writer) -> None:
     loaded = load_pack(
         pack(

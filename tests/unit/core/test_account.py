@@ -180,6 +180,16 @@ async def test_what_a_rule_changed_is_stored_both_ways() -> None:
     assert not {"request_sent", "answer_released"} & {*attempt.facts, *end.facts}
 
 
+async def test_what_providers_said_when_they_failed_is_a_part_of_its_own() -> None:
+    journal, exchange, account = house()
+    exchange.failures += [b'{"status":503}', b'{"status":400}']
+    exchange.heard.append(b"then it answered")
+    await account.close(Outcome.COMPLETED, None, b"then it answered")
+    end = journal.entries()[-1]
+    assert end.parts["errors_received"] == b'{"status":503}\n{"status":400}'
+    assert end.facts["answer_released"] == "same as answer_received"
+
+
 async def test_one_who_does_not_say_what_it_used_costs_the_most() -> None:
     _, exchange, account = house()
     assert account.spent() == 0

@@ -111,6 +111,17 @@ async def test_tool_arguments_are_a_lane_of_json() -> None:
     assert call["function"] == {"name": "send", "arguments": '{"A":1}'}
 
 
+async def test_a_call_that_waited_begins_where_its_text_is_as_it_came() -> None:
+    """Its id and name leave with the first of its arguments, though no rule edits those."""
+    events = [Event(each.data, raw=each.encode()) for each in called(['{"a":', "1}"])]
+    said = await answering(events)(exchange_of(chat_request()))
+    sent = [each.encode() for each in await heard(per_lane(lambda lane: Says("", ""), CHAT)(said))]
+    body = CHAT.fold([Event(json.loads(each)) for each in sent])
+    [call] = body["choices"][0]["message"]["tool_calls"]
+    assert call == {"id": "t1", "type": "function",
+                    "function": {"name": "send", "arguments": '{"a":1}'}}  # fmt: skip
+
+
 async def test_events_that_say_nothing_any_more_are_not_sent() -> None:
     events = await rewritten(spoken(["a", "b", "c"]), most=9)
     assert texts(events) == ["", "ABC"]  # the role, what was held, and the ending

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.errors import Code, Denied, Filtered, OverBudget, Unavailable, UpstreamError
 from gateway.core.exchange import Call, Exchange, Once, Outcome, outcome_of
-from tests.exchanges import MODEL, SOMEBODY, chat_request, exchange_of
+from tests.exchanges import MODEL, SOMEBODY, chat_request, decided, exchange_of
 
 FIELDS = sorted(name for name, value in vars(Exchange).items() if isinstance(value, Once))
 
@@ -50,6 +50,15 @@ def test_a_field_is_written_once_and_never_read_before(field: str) -> None:
     with pytest.raises(AttributeError, match=field):
         setattr(exchange, field, "again")
     assert getattr(exchange, field) is None
+
+
+def test_what_was_found_in_a_text_that_was_replaced_is_not_there_any_more() -> None:
+    exchange = decided(chat_request("hello", "there", user="ann"))
+    before = [slot.where for slot in exchange.slots]
+    [named] = exchange.dialect.users(exchange.request)
+    exchange.replaced(named)
+    assert [slot.where for slot in exchange.slots] == [at for at in before if at != "/user"]
+    assert len(before) == len(exchange.slots) + 1
 
 
 def test_the_fields_are_those_that_stages_write() -> None:

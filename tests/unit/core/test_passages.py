@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gateway.core.errors import Code, Denied
 from gateway.core.findings import Direction
-from gateway.core.passages import JsonText, Slot, slots_of
+from gateway.core.passages import JsonText, Number, Slot, rewrite, slots_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 DOCUMENTS = st.recursive(
@@ -113,3 +114,53 @@ def test_json_that_nests_deep_is_read_all_the_same() -> None:
 def test_text_that_need_not_be_json_is_one_slot() -> None:
     _, slot = holding('{"a": "b"}')
     assert slots_of(slot, json=False) == [slot]
+
+
+def test_what_is_fixed_is_read_and_refused_to_be_rewritten() -> None:
+    holder = {"name": "send"}
+    slot = Slot(holder, "name", "/tools/0/name", "tools", fixed=True)
+    slot.put("send")
+    with pytest.raises(Denied, match="/tools/0/name") as refused:
+        slot.put("x")
+    assert (refused.value.code, refused.value.param) == (Code.CONTENT_FILTER, "/tools/0/name")
+    assert holder == {"name": "send"}
+
+
+@pytest.mark.parametrize(
+    ("value", "long"),
+    [(99_999, False), (100_000, True), (-100_000, True), (True, False), (1e9, False), ("1", False)],
+)
+def test_which_numbers_may_be_personal_data(value: object, long: bool) -> None:
+    assert Number.is_long(value) is long
+
+
+def test_a_number_stays_one_until_it_is_rewritten() -> None:
+    holder = {"card": 4111111111111111}
+    slot = Number(holder, "card", "/card", "user")
+    slot.put(slot.text)
+    assert holder == {"card": 4111111111111111}
+    slot.put("[[CREDIT_CARD_1]]")
+    assert holder == {"card": "[[CREDIT_CARD_1]]"}
+    assert slot.text == "[[CREDIT_CARD_1]]"
+
+
+def test_names_that_would_become_one_are_refused_and_nothing_is_lost() -> None:
+    text = '{"to": {"ann": 1, "bob": 2}}'
+    holder, slot = holding(text)
+    with pytest.raises(Denied, match="at /a would become the same"):
+        rewrite([(inner, "x") for inner in slots_of(slot, json=True) if inner.text != "to"])
+    assert holder["arguments"] == text
+
+
+def test_names_may_change_places() -> None:
+    holder, slot = holding('{"ann": 1, "bob": 2}')
+    first, second = slots_of(slot, json=True)
+    rewrite([(first, "bob"), (second, "ann")])
+    assert holder["arguments"] == '{"bob":1,"ann":2}'
+
+
+def test_many_texts_are_written_at_once() -> None:
+    """One by one it would take time by the square of their number."""
+    holder, slot = holding(json.dumps([f"a{number}" for number in range(20_000)]))
+    rewrite([(inner, inner.text.upper()) for inner in slots_of(slot, json=True)])
+    assert json.loads(holder["arguments"])[-1] == "A19999"

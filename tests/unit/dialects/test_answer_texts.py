@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.answer import Event, Lane, Run
-from gateway.dialects.answer_texts import APART, unspell, with_loose, without_repeated
+from gateway.dialects.answer_texts import unspell, with_loose, without_repeated
+from gateway.dialects.json_values import APART
 
 SEALED = "QUJD" * 20
 

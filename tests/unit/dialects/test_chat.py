@@ -22,6 +22,7 @@ CANARY = "canary"
 def places() -> dict[str, dict[str, Any]]:
     """A request for each place where text stands."""
     schema = {"type": "object", "properties": {"name": {"type": "string", "description": CANARY}}}
+    owned = {"type": "object", "properties": {CANARY: {"type": "string"}}, "required": [CANARY]}
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     parts = [{"type": "text", "text": CANARY}]
     pattern = {"type": "string", "pattern": CANARY}
@@ -74,6 +75,33 @@ def places() -> dict[str, dict[str, Any]]:
         "user id": chat_request(user=CANARY),
         "safety identifier": chat_request(safety_identifier=CANARY),
         "metadata": chat_request(metadata={"case": CANARY}),
+        "a name in metadata": chat_request(metadata={CANARY: "x"}),
+        "a property": chat_request(
+            tools=[{"type": "function", "function": {"name": "f", "parameters": owned}}]
+        ),
+        "a legacy property": chat_request(functions=[{"name": "f", "parameters": owned}]),
+        "a property of the answer": chat_request(
+            response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": owned}}
+        ),
+        "a name in an example": chat_request(
+            tools=[{"function": {"name": "f", "parameters": {"examples": [{"x": {CANARY: 1}}]}}}]
+        ),
+        "an unknown keyword": chat_request(
+            tools=[{"function": {"name": "f", "parameters": {CANARY: 1}}}]
+        ),
+        "a name in a tool": chat_request(tools=[{"function": {"name": "f", CANARY: 1}}]),
+        "a name in a message": said("user", "x", **{CANARY: 1}),
+        "a name in a part": said("user", [{"type": "text", "text": "x", CANARY: [1]}]),
+        "a name in an unknown part": said("user", [{"type": "hologram", "of": {CANARY: 1}}]),
+        "a name in a call": calling(tool_calls=[call | {CANARY: 1}]),
+        "a name beside arguments": calling(
+            tool_calls=[call | {"function": {"name": "f", "arguments": "{}", CANARY: 1}}]
+        ),
+        "a name in a request": chat_request(**{CANARY: 1}),
+        "a name in an unknown member": chat_request(documents=[{CANARY: {"x": 1}}]),
+        "a name where the caller is": chat_request(
+            web_search_options={"user_location": {CANARY: "x"}}
+        ),
         "an unknown member": chat_request(documents=[{"name": CANARY}]),
         "an unknown member of a message": said("user", "x", annotations=[{"text": CANARY}]),
         "where the caller is": chat_request(web_search_options={"user_location": {"city": CANARY}}),
@@ -99,8 +127,9 @@ def test_a_place_never_holds_text(place: str) -> None:
 def test_text_beside_an_image_is_a_slot_whose_place_is_a_number() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:,x", CANARY: "hi"}}
     request = CHAT.check({"model": "m", "messages": [{"role": "user", "content": [part]}]})
-    [slot] = CHAT.slots(request)
-    assert (slot.text, slot.where) == ("hi", "/messages/0/content/0/image_url/#1#0")
+    told = {slot.where: slot.text for slot in CHAT.slots(request)}
+    inside = "/messages/0/content/0/image_url"
+    assert told == {f"{inside}/#1": "hi", f"{inside}/#": CANARY}
 
 
 SAID = "mail zoe.quill@example.org"
@@ -135,10 +164,15 @@ def named(text: str) -> dict[str, dict[str, Any]]:
     }
 
 
+PAIRED = {"call id", "tool_call_id", "schema required"}
+"""Places of words that stand elsewhere too, where they are masked alike."""
+
+
 @pytest.mark.parametrize("place", named(""))
-def test_structure_that_is_no_word_is_text(place: str) -> None:
+def test_structure_is_fixed_and_text_where_it_is_no_word(place: str) -> None:
     word = CHAT.check(named("#/$defs/a-b_1.c")[place])
-    assert not [slot for slot in CHAT.slots(word) if slot.text == "#/$defs/a-b_1.c"]
+    [slot] = [slot for slot in CHAT.slots(word) if slot.text == "#/$defs/a-b_1.c"]
+    assert slot.fixed is (place not in PAIRED)
     for text in (SAID, "4111111111111111", "\u0437\u043e\u044f"):
         request = CHAT.check(named(text)[place])
         [slot] = [slot for slot in CHAT.slots(request) if slot.text == text]
@@ -347,6 +381,7 @@ ANSWERS = st.builds(
                 "message": {
                     "role": "assistant",
                     "content": text,
+                    "refusal": None,
                     "x_more": unknown,
                     **({"tool_calls": copy.deepcopy(calls)} if calls else {}),
                 },

@@ -83,8 +83,10 @@ def test_an_answer_in_shape_is_seen(answer: dict[str, Any]) -> None:
 @pytest.mark.parametrize("lens", [LENS, EDITS], ids=lambda lens: lens.action)
 def test_a_whole_unfolds_into_what_folds_into_it(lens: Images) -> None:
     images = [{"b64_json": "AA==", "revised_prompt": "a"}, {"b64_json": "BB=="}]
-    answer = {"created": 1, "data": images, "usage": USAGE, "size": "auto", "quality": "low"}
-    events = lens.unfold(answer, {"stream": True})
+    looks = {"size": "1024x1024", "quality": "low", "output_format": "webp"}
+    answer = {"created": 1, "data": images, "usage": USAGE, **looks}
+    events = lens.unfold(answer, {"stream": True, "quality": "high"})
+    assert [event.data["background"] for event in events] == ["auto"] * 2
     assert [event.data["type"] for event in events] == [f"{lens.form}.completed"] * 2
     assert lens.fold(events) == answer
     assert lens.complete({}, {0}, events[-1])

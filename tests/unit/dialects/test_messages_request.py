@@ -27,6 +27,7 @@ def places() -> dict[str, dict[str, Any]]:
     text = {"type": "text", "text": CANARY}
     plain = {"type": "text", "media_type": "text/plain", "data": CANARY}
     schema = {"type": "object", "properties": {"name": {"type": "string", "description": CANARY}}}
+    owned = {"type": "object", "properties": {CANARY: {"type": "string"}}, "required": [CANARY]}
     call = {"type": "tool_use", "id": "toolu_1", "name": "send"}
 
     def block(**members: Any) -> dict[str, Any]:
@@ -97,6 +98,25 @@ def places() -> dict[str, dict[str, Any]]:
         ),
         "old output format": request_of(output_format={"type": "json_schema", "schema": schema}),
         "stop sequence": request_of(stop_sequences=["x", CANARY]),
+        "a name in metadata": request_of(metadata={CANARY: "x"}),
+        "a property": tool(input_schema=owned),
+        "a property of the answer": request_of(
+            output_config={"format": {"type": "json_schema", "schema": owned}}
+        ),
+        "an old property of the answer": request_of(
+            output_format={"type": "json_schema", "schema": owned}
+        ),
+        "a name in an example": tool(input_examples=[{"x": {CANARY: 1}}]),
+        "a name in a tool": tool(**{CANARY: 1}),
+        "a name in a block": block(type="text", text="x", **{CANARY: 1}),
+        "a name in an unknown block": block(type="hologram", frames=[{CANARY: 1}]),
+        "a name in a result": result({"type": "x", "stdout": {CANARY: 1}}, "x_tool_result"),
+        "a name in a message": {
+            **request_of(),
+            "messages": [{"role": "user", "content": "x", CANARY: 1}],
+        },
+        "a name in a request": request_of(**{CANARY: 1}),
+        "a name in an unknown member": request_of(documents=[{CANARY: {"x": 1}}]),
         "user id": request_of(metadata={"user_id": CANARY}),
         "container": request_of(container={"id": CANARY}),
     }  # fmt: skip
@@ -132,7 +152,9 @@ def test_structure_and_sealed_content_are_no_text() -> None:
     request = request_of(
         blocks, [cached], tools=[{"name": "send", "input_schema": {"type": "object"}}]
     )
-    assert [slot.text for slot in MESSAGES.slots(MESSAGES.check(request))] == ["", ""]
+    slots = MESSAGES.slots(MESSAGES.check(request))
+    assert [slot.text for slot in slots if not slot.fixed] == ["", ""]
+    assert [slot.text for slot in slots if slot.fixed] == ["toolu_1", "send", "s", "send"]
 
 
 def test_a_long_word_in_a_text_document_is_text() -> None:
@@ -156,7 +178,7 @@ def test_numbers_in_input_are_text() -> None:
 def test_who_says_a_text() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": "found"}
     request = request_of([{"type": "text", "text": "asked"}, result], system="ruled")
-    told = {slot.text: slot.role for slot in MESSAGES.slots(request)}
+    told = {slot.text: slot.role for slot in MESSAGES.slots(request) if not slot.fixed}
     assert told == {"ruled": "system", "asked": "user", "found": "tool"}
 
 

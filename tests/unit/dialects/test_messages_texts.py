@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.answer import Lane
-from gateway.dialects.messages_texts import JsonRun, JsonSlot, structural, texts, words_of
+from gateway.dialects.json_values import has_own_names
+from gateway.dialects.messages_texts import structural, texts, words_of
 
 WORDS = frozenset({"type", "id"})
 SEALED = "EqQBCkYIChgCKkBxY2x0" * 4
@@ -63,9 +62,9 @@ JSON = st.recursive(
 )
 
 
-def strings(value: Any) -> list[str]:
-    """Every string value, in order."""
-    if isinstance(value, str):
+def strings(value: Any) -> list[Any]:
+    """Every string value in order, and every object whose names are somebody's own."""
+    if isinstance(value, str) or (isinstance(value, dict) and has_own_names(value)):
         return [value]
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [text for item in inner for text in strings(item)]
@@ -75,31 +74,3 @@ def strings(value: Any) -> list[str]:
 def test_every_string_of_what_is_unknown_is_found_in_order(value: Any) -> None:
     holder = {"x": value}
     assert [inner[key] for inner, key in texts(holder, "x", frozenset())] == strings(value)
-
-
-@given(st.dictionaries(st.text(max_size=4), JSON))
-def test_json_is_read_as_text_and_put_back(value: dict[str, Any]) -> None:
-    holder = {"input": value}
-    slot = JsonSlot(holder, "input", "/x", "user")
-    assert json.loads(slot.text) == value
-    slot.put('{"a": [1]}')
-    assert holder == {"input": {"a": [1]}}
-
-
-@given(st.dictionaries(st.text(max_size=4), JSON), st.integers(0, 40))
-def test_json_that_is_put_in_pieces_is_whole_in_the_end(value: dict[str, Any], cut: int) -> None:
-    holder = {"input": value}
-    run = JsonRun(Lane(0, "input", json=True), holder, "input")
-    text = run.text
-    run.put(text[:cut])
-    run.put(run.text + text[cut:])
-    assert holder == {"input": json.loads(text)}
-
-
-def test_json_that_breaks_off_is_seen_as_such() -> None:
-    holder: dict[str, Any] = {"input": {"a": 1}}
-    run = JsonRun(Lane(0, "input", json=True), holder, "input")
-    run.put('{"a": ')
-    assert holder == {"input": '{"a": '}
-    run.put("")
-    assert holder == {"input": {}}

@@ -43,5 +43,7 @@ def test_what_cannot_be_read_is_found() -> None:
     assert [(found.label, found.where) for found in LENS.opaque(request)] == [
         ("image", "/input/1"), ("part", "/input/2"), ("image", "/input/3"),
     ]  # fmt: skip
-    assert [slot.where for slot in LENS.slots(request)] == ["/input/0/text", "/input/3/text"]
+    slots = LENS.slots(request)
+    assert [slot.where for slot in slots if not slot.fixed] == ["/input/0/text", "/input/3/text"]
+    assert [(slot.where, slot.text) for slot in slots if slot.fixed] == [("/input/2/type", "video")]
     assert LENS.opaque(LENS.check({"input": ["x"]})) == []

@@ -41,6 +41,7 @@ def test_what_is_written_reads_as_it_was(form: dict[str, Any]) -> None:
     kind, body = multipart.encode(form)
     assert multipart.parse(body, kind) == form
     assert multipart.encode(form) == (kind, body)
+    assert len(kind.partition("boundary=")[2]) <= 70, "RFC 2046, 5.1.1"
 
 
 @given(st.lists(st.tuples(NAMES, TEXTS), min_size=1, max_size=5), st.binary(max_size=80))
@@ -170,9 +171,10 @@ def test_every_text_has_a_slot_and_every_file_a_finding() -> None:
     found = multipart.slots(form, {"prompt", "image"}, unread={"voice"})
     assert {slot.where: slot.text for slot in found} == {
         "/prompt": "a", "/image/0/filename": "b.png", "/#3/0": "c", "/#3/1": "d",
-        "/#5/filename": "e",
+        "/#5/filename": "e", "/#": "x\n;\nflag\n;\ny",
     }  # fmt: skip
-    for slot in found:
+    assert [slot.where for slot in found if slot.fixed] == ["/#"]
+    for slot in found[:-1]:
         slot.put(slot.text.upper())
     assert form["image"][0].filename == "B.PNG"
     assert form["x"] == ["C", "D"]

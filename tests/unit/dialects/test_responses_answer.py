@@ -126,6 +126,14 @@ OUTPUT: dict[str, dict[str, Any]] = {
                     "action": {"type": "exec", "command": [], "env": {"user_id": CANARY}}},
     "patch": {"id": "ap_1", "type": "apply_patch_call", "call_id": "c",
               "operation": {"type": "create_file", "path": "a", "diff": CANARY}},
+    "an environment's name": {"id": "ls_1", "type": "local_shell_call", "call_id": "c",
+                              "action": {"type": "exec", "command": [], "env": {CANARY: "x"}}},
+    "an attribute's name": {"id": "fs_1", "type": "file_search_call", "queries": [], "results": [
+        {"file_id": "file-1", "text": "x", "attributes": {CANARY: 1}}]},
+    "names in a tool search": {"id": "ts_1", "type": "tool_search_call",
+                               "arguments": {"x": [{CANARY: "y"}]}},
+    "a name that no API gives": {"id": "x_1", "type": "x_call",
+                                 "note": {"of": {f"the {CANARY}": {"x": "y"}}}},
     "tool search": {"id": "ts_1", "type": "tool_search_call", "arguments": {"name": CANARY}},
     "image prompt": {"id": "ig_1", "type": "image_generation_call", "result": "aGk=",
                      "revised_prompt": CANARY},
@@ -359,8 +367,10 @@ async def test_a_text_deep_in_its_deltas_goes_on_from_one_to_the_next(texts: lis
 
 def test_what_repeats_the_request_is_marked_as_such() -> None:
     whole = Event(response(instructions="be kind", metadata={"id": "x"}, x_note="n"), whole=True)
-    lanes = {run.text: run.lane.repeats for run in RESPONSES.runs(whole)}
-    assert lanes == {"be kind": True, "x": True, "n": False}
+    lanes = {run.text: (run.lane.repeats, run.lane.json) for run in RESPONSES.runs(whole)}
+    assert lanes == {
+        "be kind": (True, False), '{"id":"x"}': (True, True), "n": (False, False),
+    }  # fmt: skip
 
 
 def test_lanes_are_named_as_in_every_dialect() -> None:

@@ -38,6 +38,7 @@ def offering(**tool: Any) -> dict[str, Any]:
 def places() -> dict[str, dict[str, Any]]:
     """A request for each place where text stands."""
     schema = {"type": "object", "properties": {"type": {"type": "string", "description": CANARY}}}
+    owned = {"type": "object", "properties": {CANARY: {"type": "string"}}, "required": [CANARY]}
     arguments = json.dumps({"to": [CANARY]})
     words = {"type": "input_text", "text": CANARY}
     said_before = {
@@ -109,6 +110,21 @@ def places() -> dict[str, dict[str, Any]]:
         "user id": asking(user=CANARY),
         "safety identifier": asking(safety_identifier=CANARY),
         "cache key": asking(prompt_cache_key=CANARY),
+        "a name in metadata": asking(metadata={CANARY: "x"}),
+        "a property": offering(type="function", name="f", parameters=owned),
+        "a property of a result": offering(type="function", name="f", output_schema=owned),
+        "a property of the answer": asking(text={"format": {"type": "json_schema", "name": "n",
+                                                            "schema": owned}}),
+        "a variable's name": asking(prompt={"id": "pmpt_1", "variables": {CANARY: "x"}}),
+        "an attribute's name": item("x_item", results=[{"attributes": {CANARY: 1}}]),
+        "a name in arguments that are no text": item("tool_search_call",
+                                                     arguments={"x": {CANARY: 1}}),
+        "a name in a tool": offering(type="function", name="f", **{CANARY: 1}),
+        "a name in a part": saying({"type": "input_text", "text": "x", CANARY: 1}),
+        "a name in a message": saying(**{CANARY: 1}),
+        "a name in an unknown item": item("x_item", note={CANARY: 1}),
+        "a name in a request": asking(**{CANARY: 1}),
+        "a name in an unknown member": asking(documents=[{CANARY: {"x": 1}}]),
         "an unknown member": asking(documents=[{"name": CANARY}]),
     }  # fmt: skip
 
@@ -140,7 +156,8 @@ def test_who_says_what() -> None:
         ],
         instructions="5",
     )
-    told = {slot.text: slot.role for slot in RESPONSES.slots(RESPONSES.check(request))}
+    slots = RESPONSES.slots(RESPONSES.check(request))
+    told = {slot.text: slot.role for slot in slots if not slot.fixed}
     assert told == {"1": "developer", "2": "assistant", "3": "tool", "4": "assistant",
                     "5": "system"}  # fmt: skip
 
@@ -152,7 +169,7 @@ def test_numbers_in_arguments_are_text() -> None:
     assert json.loads(request["input"][0]["arguments"]) == {"card": "[[CREDIT_CARD_1]]", "n": 12}
 
 
-def test_names_and_ids_are_no_text() -> None:
+def test_names_and_ids_are_looked_at_and_stay() -> None:
     request = asking(
         [
             {"type": "message", "id": "msg_1", "role": "user", "status": "completed",
@@ -170,7 +187,12 @@ def test_names_and_ids_are_no_text() -> None:
         include=["reasoning.encrypted_content"],
         previous_response_id="resp_1",
     )  # fmt: skip
-    assert [slot.text for slot in RESPONSES.slots(RESPONSES.check(request))] == []
+    slots = RESPONSES.slots(RESPONSES.check(request))
+    assert {slot.text for slot in slots if slot.fixed} == {
+        *("msg_1", "file-1", "fc_1", "call_1", "send", "s", "a", "b", "vs_1", "resp_1"),
+    }  # fmt: skip
+    assert [slot.text for slot in slots if not slot.fixed] == ["to"]
+    assert len([slot for slot in slots if slot.text == "send"]) == 3, "once for each who says it"
 
 
 def test_credentials_are_handed_over_unseen() -> None:
@@ -210,7 +232,7 @@ def test_what_cannot_be_read_is_opaque() -> None:
         *("stored",) * 2,
     ]
     assert [finding.where for finding in found[:2]] == ["/input/0/content/1", "/input/0/content/2"]
-    texts = [slot.text for slot in RESPONSES.slots(request)]
+    texts = [slot.text for slot in RESPONSES.slots(request) if not slot.fixed]
     assert texts == ["look", "https://x.test/a.png", "wav", "a.pdf"]
 
 
@@ -248,12 +270,16 @@ MALFORMED: dict[str, tuple[Any, str | None]] = {
     "format a string": (asking(text={"format": "json"}), "text.format"),
     "variables a list": (asking(prompt={"variables": []}), "prompt.variables"),
     "metadata a list": (asking(metadata=[]), "metadata"),
-    "a conversation": (asking(conversation="conv_1"), "conversation"),
-    "a conversation's object": (asking(conversation={"id": "conv_1"}), "conversation"),
-    "a conversation of another kind": (asking(conversation=[1]), "conversation"),
-    "an item by its id": (item("item_reference", id="msg_1"), "input[0]"),
-    "an item by nothing but its id": (asking([{"id": "msg_1"}]), "input[0]"),
-    "an item by its id, its type null": (asking([{"type": None, "id": "msg_1"}]), "input[0]"),
+    "a conversation of no kind": (asking(conversation=[1]), "conversation"),
+    "a conversation without an id": (asking(conversation={}), "conversation.id"),
+    "a conversation by a number": (asking(conversation={"id": 1}), "conversation.id"),
+    "a conversation and what came before": (
+        asking(conversation="conv_1", previous_response_id="resp_1"),
+        "conversation",
+    ),
+    "an item by no id": (item("item_reference"), "input[0].id"),
+    "an item by a number": (item("item_reference", id=1), "input[0].id"),
+    "an item by nothing but null": (asking([{"id": None}]), "input[0].id"),
     "a tool's model": (offering(type="image_generation", model="m2"), "tools[0].model"),
     "a model in a namespace": (
         offering(type="namespace", tools=[{"type": "image_generation", "model": "m2"}]),
@@ -275,8 +301,49 @@ def test_malformed_requests_name_the_field(case: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"},
+             {"type": None, "id": "msg_1", "content": []}],
+)  # fmt: skip
+def test_an_item_may_be_named(name: dict[str, Any]) -> None:
+    request = RESPONSES.check(asking([{"role": "user", "content": "x"}, name], store=False))
+    [named] = RESPONSES.references(request)
+    assert (named.id, named.param) == ("msg_1", "input[1].id")
+    assert named.holder[named.place] is name
+    assert not RESPONSES.repeatable(request)
+    [opaque] = RESPONSES.opaque(request)
+    assert (opaque.label, opaque.where) == ("stored", "/input/1")
+
+
+@pytest.mark.parametrize("given", ["x", [{"id": "msg_1", "role": "user", "content": "x"}]])
+def test_what_is_said_is_not_named(given: Any) -> None:
+    assert RESPONSES.references(RESPONSES.check(asking(given))) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "label"),
+    [
+        ({"type": "reasoning", "id": "rs_1", "summary": []}, "reasoning"),
+        ({"type": "reasoning", "id": "rs_1", "content": None}, "reasoning"),
+        ({"type": "image_generation_call", "id": "ig_1"}, "image"),
+        ({"type": "image_generation_call", "id": "ig_1", "result": "aGk="}, "image"),
+        ({"type": "reasoning", "id": "rs_1", "encrypted_content": "xyz"}, "reasoning"),
+    ],
+)
+def test_what_the_provider_adds_by_an_id_cannot_be_read(said: dict[str, Any], label: str) -> None:
+    [found] = RESPONSES.opaque(asking([said]))
+    assert found.label == label
+
+
+@pytest.mark.parametrize("content", [[{"type": "reasoning_text", "text": "Well."}]])
+def test_reasoning_that_is_said_can_be_read(content: list[Any]) -> None:
+    assert RESPONSES.opaque(item("reasoning", id="rs_1", content=content)) == []
+    assert RESPONSES.opaque(asking(metadata={"type": "reasoning", "id": "rs_1"})) == []
+
+
+@pytest.mark.parametrize(
     "more",
     [{"store": True}, {"previous_response_id": "resp_1"}, {"conversation": None},
+     {"conversation": "conv_1"}, {"conversation": {"id": "conv_1"}},
      {"background": False}, {"background": None}],
 )  # fmt: skip
 def test_what_the_provider_keeps_is_let_through(more: dict[str, Any]) -> None:

@@ -23,6 +23,10 @@ MISSHAPEN: list[dict[str, Any]] = [
     {"object": "response"},
     {"object": "response", "output": {}},
     {"object": "response", "output": [1]},
+    {"output": [], "item": True},
+    {"output": [], "part": "x"},
+    {"output": [], "response": "x"},
+    {"output": [], "output_index": "0"},
 ]
 
 

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.passages import Slot
+from gateway.core.names import Names
+from gateway.core.passages import Number, Slot
 from gateway.dialects.responses_texts import Unread, texts
+from tests.unit.dialects.test_places import texts as named_in
 
 WORDS = st.sampled_from(["type", "id", "name", "text", "required", "data", "note", "call_id"])
 VALUES = st.recursive(
@@ -29,13 +31,30 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(item)
 
 
+def named(value: Any) -> Iterator[str]:
+    """Every name of a member."""
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from named(item)
+
+
 def slots(value: Any, key: str = "x", *, plain: bool) -> list[Slot]:
     return [f for f in texts({key: value}, key, "/x", "user", plain=plain) if isinstance(f, Slot)]
 
 
+def values_of(found: list[Slot]) -> list[str]:
+    """The texts that stand as strings: names and numbers left out."""
+    return [slot.text for slot in found if not isinstance(slot, Names | Number)]
+
+
 @given(VALUES)
-def test_where_it_is_plain_every_string_is_text(value: Any) -> None:
-    assert [slot.text for slot in slots(value, plain=True)] == list(strings(value))
+def test_where_it_is_plain_every_string_and_name_is_text(value: Any) -> None:
+    found = slots(value, plain=True)
+    assert values_of(found) == list(strings(value))
+    assert not any(slot.fixed for slot in found)
+    assert set(named_in([slot for slot in found if isinstance(slot, Names)])) == set(named(value))
 
 
 @given(VALUES)
@@ -51,6 +70,7 @@ def test_places_are_distinct_and_rewriting_one_rewrites_no_other(value: Any, pla
     value = copy.deepcopy(value)
     found = slots(value, plain=plain)
     assert len({slot.where for slot in found}) == len(found)
+    found = [slot for slot in found if not (slot.fixed or isinstance(slot, Names))]
     before = [slot.text for slot in found]
     for index, slot in enumerate(found):
         slot.put("rewritten")
@@ -80,7 +100,7 @@ def test_what_cannot_be_read_is_told_of_once(
 ) -> None:
     found = list(texts({"content": [part]}, "content", "/x", "user"))
     assert [each.label for each in found if isinstance(each, Unread)] == [label]
-    assert [each.text for each in found if isinstance(each, Slot)] == seen
+    assert [each.text for each in found if isinstance(each, Slot) and not each.fixed] == seen
 
 
 def test_structure_of_a_schema_is_kept_and_its_words_are_read() -> None:
@@ -91,8 +111,11 @@ def test_structure_of_a_schema_is_kept_and_its_words_are_read() -> None:
                                 "description": "say when", "enum": ["now", "later"]}},
         "format": "a b",
     }  # fmt: skip
-    seen = [slot.text for slot in slots(schema, "parameters", plain=False)]
-    assert seen == ["a b", "4111", "^a b$", "say when", "now", "later", "a b"]
+    found = slots(schema, "parameters", plain=False)
+    assert not [slot.text for slot in found if slot.fixed]
+    assert [slot.text for slot in found] == [
+        *("a.b", "a b", "4111", "^a b$", "say when", "now", "later", "type", "a b"),
+    ]  # fmt: skip
 
 
 @given(VALUES)

@@ -43,7 +43,7 @@ def test_recordings_are_findings_and_no_text() -> None:
     assert [(found.label, found.where) for found in LENS.opaque(request)] == [
         ("audio", "/file"), ("file", "/#3"), ("audio", "/known_speaker_references[]"),
     ]  # fmt: skip
-    assert {slot.where for slot in LENS.slots(request)} == {"/file/filename", "/#3/filename"}
+    assert {slot.where for slot in LENS.slots(request)} == {"/file/filename", "/#3/filename", "/#"}
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,13 @@ def test_a_stream_ends_with_its_last_event() -> None:
 def test_translations_are_transcripts_of_their_own_name() -> None:
     assert Translations().action == "audio.translations.create"
     assert Translations().check({"model": "m", "file": FILE})
+
+
+def test_translations_do_not_stream() -> None:
+    """The API gives them no `stream`; one that is sent goes on to the provider."""
+    asked = {"model": "m", "file": FILE, "stream": "true"}
+    form = Translations().check(dict(asked))
+    assert not Translations().streams(form)
+    assert LENS.streams(form)
+    kind, body = Translations().encode(form)
+    assert LENS.parse(body, kind) == asked

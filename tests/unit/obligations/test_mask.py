@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.core.answer import Lane
+from gateway.core.errors import Code, Denied
 from gateway.core.exchange import Exchange
 from gateway.core.findings import Direction, Finding
 from gateway.dialects.chat import Chat
@@ -111,6 +113,41 @@ class TestOut:
         sent = exchange.request["messages"][1]["tool_calls"][0]["function"]["arguments"]
         assert json.loads(sent) == {"to": ["[[EMAIL_ADDRESS_1]]", "x"]}
 
+    async def test_names_are_masked_where_they_stand(self) -> None:
+        metadata = {"case": "x", ANN: BOB, "n": {TEL: ANN}}
+        exchange = await inspected("hi", metadata=metadata)
+        await Mask(FakeMasker())(exchange, PARAMS)
+        assert list(exchange.request["metadata"].items()) == [
+            ("case", "x"),
+            ("[[EMAIL_ADDRESS_2]]", "[[EMAIL_ADDRESS_1]]"),
+            ("n", {"[[PHONE_NUMBER_1]]": "[[EMAIL_ADDRESS_2]]"}),
+        ]
+        assert [slot.text for slot in exchange.slots if ANN in slot.text] == []
+
+    async def test_a_name_that_looks_like_a_placeholder_takes_no_others_place(self) -> None:
+        metadata = {ANN: 1, "[[EMAIL_ADDRESS_1]]": 2, "[[LITERAL_1]]": 3}
+        exchange = await inspected("hi", metadata=metadata)
+        make = await Mask(FakeMasker())(exchange, PARAMS)
+        assert list(exchange.request["metadata"].values()) == [1, 2, 3]
+        sent = json.dumps(exchange.request["metadata"])
+        assert json.loads(await restored(make, sent, ARGUMENTS)) == metadata
+
+    async def test_a_name_that_must_stay_refuses_the_request(self) -> None:
+        parameters = {"type": "object", "$defs": {ANN: {}}}
+        tool = {"type": "function", "function": {"name": "f", "parameters": parameters}}
+        exchange = await inspected(f"I am {BOB}", tools=[tool])
+        with pytest.raises(Denied, match="/tools/0/function/parameters/") as refused:
+            await Mask(FakeMasker())(exchange, PARAMS)
+        assert refused.value.code is Code.CONTENT_FILTER
+        assert refused.value.param == "/tools/0/function/parameters/$defs/#0#"
+        assert ANN not in refused.value.message
+
+    async def test_what_no_rule_masks_may_stay_fixed(self) -> None:
+        tool = {"type": "function", "function": {"name": "f", "parameters": {"$defs": {ANN: {}}}}}
+        exchange = await inspected(f"call {TEL}", tools=[tool])
+        await Mask(FakeMasker())(exchange, {"labels": ["PHONE_NUMBER"]})
+        assert exchange.request["tools"] == [tool]
+
     @pytest.mark.parametrize(
         "params",
         [
@@ -194,6 +231,18 @@ class TestBack:
         assert vault.name("B", "secret") == "[[B_1]]"
         rewriter = Restore(vault.values, json=False)
         assert await rewriter.feed("[[A_1]][[B_1]]") == "[[B_1]]secret"
+
+    @given(cuts=st.lists(st.integers(0, 80), max_size=6))
+    async def test_names_come_back_however_they_are_cut(self, cuts: list[int]) -> None:
+        _, make = await masked(f"{ANN} and {TEL}")
+        said = '{"[[EMAIL_ADDRESS_1]]": {"[[PHONE_NUMBER_1]] [": 1}, "[[X_1]]": []}'
+        places = sorted({0, len(said), *(cut for cut in cuts if cut < len(said))})
+        rewriter = make(ARGUMENTS)
+        shown = (
+            "".join([await rewriter.feed(said[a:b]) for a, b in itertools.pairwise(places)])
+            + await rewriter.finish()
+        )
+        assert json.loads(shown) == {ANN: {f"{TEL} [": 1}, "[[X_1]]": []}
 
     @pytest.mark.parametrize(
         ("lane", "more", "escaped"),

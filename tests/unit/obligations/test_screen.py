@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.core.answer import Lane, MakeRewriter, Rewriter
+from gateway.core.answer import FAILURE, Lane, MakeRewriter, Rewriter
 from gateway.core.errors import Code, Filtered
 from gateway.core.exchange import Exchange
 from gateway.core.findings import Direction, Finding
@@ -112,6 +112,19 @@ class TestRedact:
                 ]
 
         assert await shown(["abcdefgh"], inspector=Spans(), on_match="redact") == expected
+
+
+class TestWhatAProviderSaysWhenItFails:
+    """There is no answer to stop, so what is found is struck out; and all is seen at once."""
+
+    @pytest.mark.parametrize("on_match", ["filter", "redact"])
+    @pytest.mark.parametrize("unit", ["sentence", "whole"])
+    async def test_what_is_found_is_struck_out(self, on_match: str, unit: str) -> None:
+        inspector = finding()
+        said = [f"A {BANNED}. And a {BANNED[:4]}", f"{BANNED[4:]}!"]
+        told = await shown(said, FAILURE, inspector, on_match=on_match, unit=unit)
+        assert told == "A [BOMB]. And a [BOMB]!"
+        assert [passage.text for passage in inspector.seen] == ["".join(said)]
 
 
 class TestWhatIsShownToTheInspector:
@@ -231,6 +244,17 @@ class TestJson:
             await shown([arguments], ARGUMENTS)
         assert "[BOMB]" in await shown([arguments], ARGUMENTS, on_match="redact")
 
+    async def test_names_that_redacting_would_make_one_stop_the_answer(self) -> None:
+        """No value may be lost; a name that nobody else has is redacted like any text."""
+        one = json.dumps({"to": {"7777": 1, "x": 2}})
+        redacted = await shown([one], ARGUMENTS, on_match="redact")
+        assert json.loads(redacted) == {"to": {"[SEVEN]": 1, "x": 2}}
+        with pytest.raises(Filtered, match="would become the same") as broken:
+            await shown([json.dumps({"to": {"7777": 1, "[SEVEN]": 2}})], ARGUMENTS,
+                        on_match="redact")  # fmt: skip
+        assert broken.value.code is Code.CONTENT_FILTER
+        assert broken.value.shown == ""
+
     async def test_an_answer_in_json_is_treated_alike(self) -> None:
         exchange = decided(chat_request(response_format={"type": "json_object"}))
         make = await making(exchange, finding(), on_match="redact")
@@ -244,7 +268,7 @@ class TestJson:
         assert await shown([""], ARGUMENTS) == ""
 
 
-@pytest.mark.parametrize("lane", [CONTENT, ARGUMENTS], ids=str)
+@pytest.mark.parametrize("lane", [CONTENT, ARGUMENTS, FAILURE], ids=str)
 @pytest.mark.parametrize("on_match", ["filter", "redact"])
 async def test_text_that_cannot_be_inspected_is_not_shown(lane: Lane, on_match: str) -> None:
     exchange = decided(chat_request())

@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 import pytest
 
 from gateway.adapters.catalogue import StaticCatalogue
+from gateway.core.exchange import Call
+from gateway.core.kept import Came
 from gateway.core.principal import Principal
 from gateway.governance.batches import Batches
 from gateway.governance.files import Files
@@ -33,6 +35,7 @@ class House:
 
     def __init__(self) -> None:
         shelf = FakeShelf()
+        self.responses = Responses(shelf)
         self.files = Files(shelf, MOST)
         callers = Callers(FakeKeys({"k": WHO}))
         self.app = build_app(
@@ -44,7 +47,7 @@ class House:
                 callers.principal,
                 self.files,
                 Batches(shelf, []),
-                Responses(shelf),
+                self.responses,
                 {POSTURE: Posture.CONTROL},
             ),
             probes={},
@@ -92,6 +95,7 @@ async def test_the_limit_of_the_body_is_called_by_its_setting() -> None:
     assert "GOVGATE_FILES__MOST_BYTES" in told.json["error"]["message"]
     batch = await House().ask("POST", "/v1/batches", body=b" " * (11 << 20))
     assert (batch.status, batch.json["error"]["code"]) == (413, "request_too_large")
+    assert "GOVGATE_SERVER__BODY_LIMIT" in batch.json["error"]["message"]
 
 
 async def test_what_is_no_upload_is_refused() -> None:
@@ -121,6 +125,24 @@ async def test_a_page_may_be_as_long_as_a_hundred(limit: str) -> None:
     assert (len(told.json["data"]), told.json["has_more"]) == (
         (1, True) if limit == "1" else (2, False)
     )
+
+
+async def test_a_response_that_is_read_tells_of_its_exchange() -> None:
+    house = House()
+    told = {"id": "resp_1", "status": "completed", "output": []}
+    await house.responses.keep(WHO, {"input": "Hi"}, told, Came("exc_1"))
+    read = await house.ask("GET", "/v1/responses/resp_1")
+    assert (read.status, read.json) == (200, told)
+    assert read.headers["x-govgate-exchange"] == "exc_1"
+    assert read.headers["x-request-id"].startswith("req_")
+
+
+async def test_a_response_that_was_not_run_yet_has_no_exchange() -> None:
+    house = House()
+    queued = await house.responses.begin(WHO, {"model": "m", "background": True}, Call())
+    read = await house.ask("GET", f"/v1/responses/{queued['id']}")
+    assert read.json["status"] == "queued"
+    assert "x-govgate-exchange" not in read.headers
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ class TestAnthropicsShape:
         assert listed == {
             "data": [
                 {"type": "model", "id": "gpt-a", "display_name": "gpt-a",
-                 "created_at": "1970-01-01T00:00:00Z"},
+                 "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"},
                 {"type": "model", "id": "local", "display_name": "local",
-                 "created_at": "1970-01-01T00:00:00Z"},
+                 "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"},
             ],
             "has_more": False, "first_id": "gpt-a", "last_id": "local",
         }  # fmt: skip

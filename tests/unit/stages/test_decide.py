@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -312,3 +313,43 @@ class TestNo:
         desk = Desk()
         desk.policy.failing = Unavailable(Code.POLICY_UNAVAILABLE, "x")
         assert (await desk.refused(coming())).code is Code.POLICY_UNAVAILABLE
+
+
+class TestDutiesOfARefusal:
+    """A decision that refuses may still say how its caller is to be told."""
+
+    async def refused(
+        self, effect: str, *duties: Mapping[str, Any]
+    ) -> tuple[GatewayError, list[Any]]:
+        done: list[Any] = []
+
+        async def note(exchange: Exchange, params: Mapping[str, Any]) -> None:
+            if "bad" in params:
+                raise msgspec.ValidationError("no such parameter")
+            done.append(params)
+
+        obligations = [{"rule": "r", **duty} for duty in duties]
+        policy = FixedPolicy({**ALLOW, "effect": effect, "obligations": obligations})
+        catalogue = StaticCatalogue([MODEL], [], lambda model: None)
+        stage = Decide(policy, catalogue, FakeJournal(), refusing={"note": note})
+        with pytest.raises(GatewayError) as refused:
+            await stage(coming(), answering([]))
+        return refused.value, done
+
+    @pytest.mark.parametrize(
+        ("effect", "code"),
+        [("deny", Code.CONTENT_FILTER), ("review", Code.REVIEWS_UNAVAILABLE)],
+    )
+    async def test_it_is_carried_out_and_no_other(self, effect: str, code: Code) -> None:
+        note = {"id": "note", "params": {"a": 1}}
+        error, done = await self.refused(effect, {"id": "mask", "params": {"bad": 1}}, note)
+        assert (error.code, done) == (code, [{"a": 1}])
+
+    async def test_one_that_is_not_well_formed_is_a_fault_of_the_policy(self) -> None:
+        error, done = await self.refused("deny", {"id": "note", "params": {"bad": 1}})
+        assert isinstance(error, Unavailable)
+        assert (error.code, done) == (Code.POLICY_ERROR, [])
+
+    async def test_where_the_request_is_allowed_it_is_not_its_place(self) -> None:
+        with pytest.raises(pytest.fail.Exception):
+            await self.refused("allow", {"id": "note", "params": {"bad": 1}})

@@ -131,8 +131,10 @@ async def test_a_duty_may_refuse_in_its_own_words() -> None:
         raise Denied(Code.INVALID_REQUEST, "not this tool")
 
     upstream = Upstream([])
-    with pytest.raises(Denied, match="not this tool"):
-        await Discharge({"b": refusing})(decided(chat_request(), allowing(("b", {}))), upstream)
+    verdict = allowing(("b", {}))
+    with pytest.raises(Denied, match="not this tool") as refused:
+        await Discharge({"b": refusing})(decided(chat_request(), verdict), upstream)
+    assert refused.value.rules == tuple(verdict.obligations[0].rule.split(","))
     assert upstream.calls == 0
 
 

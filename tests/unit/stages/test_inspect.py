@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from gateway.core.exchange import Exchange
+from gateway.core.findings import Finding
+from gateway.core.passages import Passage
+from gateway.core.values import Value
 from gateway.stages.inspect import Inspect
 from tests.exchanges import CHAT, answering, chat_request, exchange_of, heard, whole
 from tests.fakes.inspector import FakeInspector
@@ -61,3 +68,34 @@ async def test_one_that_fails_is_noted_and_the_others_are_asked() -> None:
     exchange = await inspected(chat_request("hello"), broken, works)
     assert exchange.unavailable == ["broken"]
     assert [finding.label for finding in exchange.findings] == ["GREETING"]
+
+
+async def test_personal_values_are_what_the_record_is_cut_by() -> None:
+    first = FakeInspector({"hello": "GREETING"}, kind="phrase")
+    second = FakeInspector({"hello": "PERSON", "you": "PERSON"}, kind="pii")
+    exchange = await inspected(chat_request("hello you, hello"), first, second)
+    assert list(exchange.values) == [Value("PERSON", "hello"), Value("PERSON", "you")]
+
+
+async def test_who_hangs_up_meanwhile_leaves_nothing_that_was_not_looked_at() -> None:
+    """Twice: the first time in the midst of an inspector, then while that is made up for."""
+    gate, slow = asyncio.Event(), FakeInspector({"hello": "PERSON"}, kind="pii")
+    last = FakeInspector({"you": "PERSON"}, kind="pii")
+    plain, calls = slow.inspect, []
+
+    async def inspect(passages: Sequence[Passage]) -> Sequence[Finding]:
+        calls.append(len(passages))
+        await gate.wait()
+        return await plain(passages)
+
+    slow.inspect = inspect  # type: ignore[method-assign]
+    exchange = exchange_of(chat_request("hello you"))
+    exchange.request = chat_request("hello you")
+    asking = asyncio.create_task(Inspect([slow, last])(exchange, answering([])))
+    while len(calls) < 2:
+        await asyncio.sleep(0)
+        asking.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert [value.text for value in exchange.values] == ["hello", "you"]

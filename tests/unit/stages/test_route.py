@@ -302,6 +302,37 @@ class TestAgain:
         assert budget.settled == (0 if used else road.holds[0])
 
 
+class TestWhatAProviderSaidWhenItFailed:
+    def failed(self, status: int | None, message: str) -> UpstreamError:
+        said = broken(status=status)
+        said.body = {"message": message}
+        return said
+
+    async def test_each_attempts_words_are_kept(self) -> None:
+        told = [self.failed(503, "busy"), broken(), self.failed(None, "gone")]
+        road = Road(told=told)
+        await road.refused(attempts=3)
+        assert [orjson.loads(said) for said in road.exchange.failures] == [
+            {"status": 503, "error": {"message": "busy"}},
+            {"status": None, "error": {"message": "gone"}},
+        ]
+
+    async def test_also_where_a_stream_breaks(self) -> None:
+        road = Road(told=[spoken(["hel"])])
+        events = await Route()(road.exchange, self.breaking)
+        with pytest.raises(UpstreamError):
+            await heard(events)
+        [said] = road.exchange.failures
+        assert orjson.loads(said)["error"] == {"message": "broke"}
+
+    async def breaking(self, exchange: Exchange) -> Events:
+        async def said() -> Events:
+            yield spoken(["hel"])[1]
+            raise self.failed(None, "broke")
+
+        return said()
+
+
 class TestWhatWasSaid:
     def counted(self) -> list[Event]:
         usage = Event({"id": "c", "choices": [], "usage": USAGE})

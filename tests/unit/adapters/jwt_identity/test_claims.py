@@ -33,6 +33,16 @@ def test_every_claim_may_be_named() -> None:
     assert who.limits == Limits(60, 1_000)
 
 
+def test_of_roles_those_that_there_are_count() -> None:
+    reading = Reading(roles="groups")
+    assert Reading().principal(claims(groups=["auditor"])).roles == ()
+    assert reading.principal(claims()).roles == ()
+    assert reading.principal(claims(groups=["auditor", "Domain Users"])).roles == ("auditor",)
+    assert reading.principal(claims(groups="viewer root")).roles == ("viewer",)
+    with pytest.raises(Unusable):
+        reading.principal(claims(groups=[1]))
+
+
 def test_a_name_with_dots_is_first_a_name() -> None:
     assert found({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
     assert found({"a": {"b": 2}}, "a.b") == 2

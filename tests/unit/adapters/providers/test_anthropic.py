@@ -157,6 +157,20 @@ async def test_a_stream_that_is_torn_off_is_an_error() -> None:
         assert "before it was complete" in error.message
 
 
+@pytest.mark.parametrize("field", [b"data", b"data:", b"data: "])
+@pytest.mark.parametrize("whole", range(len(STREAM)))
+async def test_a_stream_that_is_torn_before_its_data_is_an_error(whole: int, field: bytes) -> None:
+    """No data is no ending: of these streams none says by its data that it is over."""
+    kind = STREAM[whole]["type"].encode()
+    torn = sse(*STREAM[:whole]) + b"event: %b\n%b" % (kind, field)
+    for wire in (torn, torn + b"\n\n"):
+        for dialect, body in ((MESSAGES, NATIVE), (CHAT, ASKED)):
+            for stream in (False, True):
+                up = Upstream(wire, headers=SSE)
+                error = await failing(exchange(dialect), up, {**body, "stream": stream})
+                assert error.code is Code.UPSTREAM_ERROR
+
+
 async def test_either_form_of_an_answer_will_do() -> None:
     (event,) = await native(Upstream(sse(*STREAM), headers=SSE), NATIVE)
     assert event.whole

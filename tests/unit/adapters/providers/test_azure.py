@@ -146,12 +146,20 @@ async def test_a_prompt_that_the_filter_stops_is_told_as_azure_tells_it() -> Non
     headers = {"apim-request-id": "a-1"}
     up = Scripted([orjson.dumps({"error": said})], status=400, headers=headers)
     error = await fails(azure, up, ASKED)
-    told = {name: said[name] for name in ("message", "type", "param", "code")}
+    told = {name: said[name] for name in ("message", "param", "code")}
     assert (error.status, error.retryable) == (400, False)
-    assert Chat().error(error, {})["error"] == told
+    assert Chat().error(error, {})["error"] == told | {"type": "upstream_error"}, "a word, always"
 
 
 async def test_a_rate_limit_is_told_with_its_wait() -> None:
     said = orjson.dumps({"error": {"code": "429", "message": "Slow down."}})
     error = await fails(azure, Scripted([said], status=429, headers={"retry-after": "7"}), ASKED)
     assert (error.status, error.retry_after, error.retryable) == (429, 7.0, True)
+
+
+async def test_a_response_is_forgotten_where_it_is_stored() -> None:
+    up = Scripted([b"{}"])
+    await azure(up).forget("resp_1")
+    (request,) = up.requests
+    assert (request.method, str(request.url)) == ("DELETE", f"{BASE}/openai/v1/responses/resp_1")
+    assert request.headers["api-key"] == "az-1"

@@ -109,7 +109,8 @@ async def test_a_whole_answer() -> None:
     assert data["usage"] == COUNTED
     (choice,) = data["choices"]
     message = {"role": "assistant", "content": "Hello", "refusal": None}
-    assert choice == {"index": 0, "message": message, "finish_reason": "stop"}
+    ending = {"logprobs": None, "finish_reason": "stop"}
+    assert choice == {"index": 0, "message": message, **ending}
 
 
 async def test_thoughts_calls_and_signatures() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from gateway.adapters.providers import calls
 from gateway.adapters.providers.openai import PATHS, OpenAIProvider
 from gateway.core.answer import Event
 from gateway.core.errors import Code, UpstreamError
@@ -339,3 +341,47 @@ async def test_the_request_id_of_a_refusal() -> None:
 async def test_a_refusal_too_long_to_read_keeps_its_status() -> None:
     error = await Upstream(*[b" " * (1 << 20)] * 2, status=429).fails()
     assert (error.status, error.body, error.retryable) == (429, None, True)
+
+
+def forgetting(up: Upstream) -> OpenAIProvider:
+    return OpenAIProvider("up", "https://up.example/v1/", SecretStr("sk-1"), up.transport())
+
+
+@pytest.mark.parametrize("status", [200, 204, 404])
+async def test_a_response_that_is_to_be_forgotten_is_deleted(status: int) -> None:
+    up = Upstream(b'{"deleted": true}', status=status)
+    await forgetting(up).forget("resp_1/../x")
+    (request,) = up.requests
+    assert (request.method, str(request.url)) == (
+        "DELETE",
+        "https://up.example/v1/responses/resp_1%2F..%2Fx",
+    )
+    assert request.headers["authorization"] == "Bearer sk-1"
+    assert up.closed == 1
+
+
+@pytest.mark.parametrize("status", [401, 405, 500, 503, 302])
+async def test_a_response_that_may_not_be_forgotten_is_told_so(status: int) -> None:
+    up = Upstream(b'{"error": {"message": "no"}}', status=status)
+    with pytest.raises(UpstreamError) as refused:
+        await forgetting(up).forget("resp_1")
+    assert refused.value.status == status
+    assert up.closed == 1
+
+
+async def test_a_provider_that_is_silent_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("it is not waited for")
+
+    async def nowhere(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no")
+
+    monkeypatch.setattr(calls, "PATIENCE", 0.0)
+    for handle, code in ((never, Code.UPSTREAM_TIMEOUT), (nowhere, Code.UPSTREAM_UNAVAILABLE)):
+        provider = OpenAIProvider("up", "https://up.example/v1", None, httpx.MockTransport(handle))
+        with pytest.raises(UpstreamError) as refused:
+            await provider.forget("resp_1")
+        assert refused.value.code is code

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, inspect, update
+from sqlalchemy import delete, insert, inspect, select, update
 from sqlalchemy.exc import DBAPIError
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.store import full_text
 from gateway.adapters.store.engine import UnsafeDatabase, for_writing, open_engine
 from gateway.adapters.store.migrate import configuration, migrate
 from gateway.adapters.store.session import check_schema
-from gateway.adapters.store.tables import INSERT_ONLY, SCHEMA, Row
+from gateway.adapters.store.tables import INSERT_ONLY, SCHEMA, AuditPart, Row, table
 from gateway.core.ids import new_id
 from gateway.core.money import Money
 from tests.contracts.journals import SqlLedger, attempt, closed, opened, principal
 from tests.databases import Cluster, Database
 
 
+def declared(name: str | None, kind: str, parents: object) -> bool:
+    """All but the full-text table, which each database has in a form of its own, and the
+    partitions of a table."""
+    return kind != "table" or name is None or not name.startswith((full_text.NAME, "audit_part_"))
+
+
 def test_migrations_make_the_declared_tables(database: Database) -> None:
     engine = open_engine(database.url)
     with engine.begin() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": declared}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Row.metadata) == []
     check_schema(engine)
     engine.dispose()
@@ -38,6 +49,19 @@ def test_the_version_is_the_newest_migration() -> None:
 
 def test_every_row_belongs_to_an_organisation() -> None:
     assert all("org_id" in table.columns for table in Row.metadata.tables.values())
+
+
+def test_the_index_of_items_can_be_taken_back(database: Database) -> None:
+    engine = open_engine(database.url)
+    with for_writing(engine).begin() as connection:
+        script = ScriptDirectory.from_config(configuration()).get_revision("0005")
+        context = MigrationContext.configure(connection, opts={"include_name": declared})
+        with Operations.context(context):
+            script.module.downgrade()
+            assert "kept_item" not in inspect(connection).get_table_names()
+            script.module.upgrade()
+        assert compare_metadata(context, Row.metadata) == []
+    engine.dispose()
 
 
 def test_to_migrate_again_changes_nothing(database: Database) -> None:
@@ -118,4 +142,39 @@ def test_errors_never_show_what_was_written(sqlite_url: str) -> None:
     with pytest.raises(DBAPIError) as failed, engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("a secret prompt",))
     assert "a secret prompt" not in str(failed.value)
+    engine.dispose()
+
+
+def test_payloads_that_are_there_move_into_their_months(cluster: Cluster) -> None:
+    """What an older version wrote is kept, byte for byte, in the partition of its month."""
+    engine = open_engine(cluster.create(Cluster.EMPTY))
+    stamps = {"2026_06": 0x019E8FFF0000, "2026_09": 0x01A060000000}
+    rows = [
+        {
+            "org_id": "acme",
+            "entry_id": f"ent_{stamp + number:012x}{'7' * 20}",
+            "part": "request_received",
+            "alg": "A256GCM",
+            "ciphertext": os.urandom(64),
+            "nonce": os.urandom(12),
+            "sha256_ct": os.urandom(32),
+            "key_commit": os.urandom(32),
+            "size": number,
+        }
+        for stamp in stamps.values()
+        for number in range(50)
+    ]
+    part = table(AuditPart)
+    with engine.begin() as connection:
+        command.upgrade(configuration(connection), "0008")
+        connection.execute(insert(part), rows)
+    with engine.begin() as connection:
+        command.upgrade(configuration(connection), "head")
+    with engine.begin() as connection:
+        kept = connection.execute(select(part).order_by(part.c.entry_id))
+        assert [dict(row._mapping) for row in kept] == rows
+        names = "SELECT tableoid::regclass::text, count(*) FROM audit_part GROUP BY 1"
+        found = dict(tuple(row) for row in connection.exec_driver_sql(names))
+    assert sorted(found.values()) == [50, 50]
+    assert "audit_part_default" not in found
     engine.dispose()

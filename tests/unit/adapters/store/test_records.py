@@ -12,7 +12,7 @@ import pytest
 import rfc8785
 from sqlalchemy import delete, select, text, update
 
-from gateway.adapters.keyring import Keyring, KeyringError
+from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.engine import for_writing
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.sealing import Tampered
@@ -204,7 +204,7 @@ async def test_the_keys_of_two_exchanges_cannot_be_swapped(ledger: SqlLedger) ->
     with for_writing(ledger.journal.engine).begin() as connection:
         theirs = select(KEY.c.wrapped).where(KEY.c.exchange_id == other).scalar_subquery()
         connection.execute(update(KEY).where(KEY.c.exchange_id == id).values(wrapped=theirs))
-    with pytest.raises(KeyringError, match="altered"):
+    with pytest.raises(Tampered, match="altered"):
         await ledger.records.read_exchange(id)
 
 

@@ -1,0 +1,155 @@
+"""The shape of a sinks file: where records are sent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+JsonFormat: TypeAlias = Literal["jsonl", "ocsf", "otel"]
+LineFormat: TypeAlias = Literal["jsonl", "ocsf", "otel", "cef"]
+_WHSEC = "whsec_"
+_LEAST_SECRET = 24
+"""Bytes of a secret, at least, as Standard Webhooks says."""
+
+
+class SinksError(ValueError):
+    """A sinks file that cannot be used; says everything that is wrong with it."""
+
+
+class Document(Protocol):
+    """A YAML document as a JSON value, and where each part of it stands."""
+
+    @property
+    def value(self) -> Any: ...
+
+    def problem(self, where: Sequence[str | int], what: str) -> object:
+        """`what`, with the file and the line of the part at `where`, as text says it."""
+
+
+class Shape(BaseModel):
+    """A part of the file. A member that is not known is an error; nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Secret(Shape):
+    """Where a secret is to be found: exactly one of these. Never the secret itself."""
+
+    env: Annotated[str, Field(min_length=1)] | None = None
+    file: Annotated[str, Field(min_length=1)] | None = None
+    stored: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_in_clear(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            raise ValueError("name where it is kept: {env: …}, {file: …} or {stored: …}")
+        return given
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(place is not None for place in (self.env, self.file, self.stored)) != 1:
+            raise ValueError("give exactly one of env, file, stored")
+        return self
+
+
+class Common(Shape):
+    """What every sink has."""
+
+    name: Name
+    content: Literal["none"] = "none"
+    """Whether what was said is sent too. It never is."""
+
+
+class FileShape(Common):
+    """Lines in a file."""
+
+    kind: Literal["file"]
+    path: Annotated[str, Field(min_length=1)]
+    format: LineFormat = "jsonl"
+    rotate_bytes: Annotated[int, Field(ge=4_096)] = 100 << 20
+    """A file that is this large is put aside, under its name and a time."""
+
+
+class SyslogShape(Common):
+    """Messages to a syslog server over TLS."""
+
+    kind: Literal["syslog"]
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 6514
+    format: LineFormat = "cef"
+    ca: str | None = None
+    """A file with the authorities that the server's certificate is checked against; by default
+    the system's."""
+    certificate: str | None = None
+    """A file with a certificate and its key, where the server asks for one."""
+    facility: Annotated[int, Field(ge=0, le=23)] = 13
+    """13 is the log audit facility of RFC 5424."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=25)] = 10.0
+
+
+class WebhookShape(Common):
+    """Batches, posted over HTTPS."""
+
+    kind: Literal["webhook"]
+    url: Annotated[str, Field(pattern=r"^https://")]
+    secret: Secret
+    format: JsonFormat = "jsonl"
+    allow_private: bool = False
+    """Whether it may be in a private network, or on this machine."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=25)] = 10.0
+
+
+AnyShape: TypeAlias = Annotated[FileShape | SyslogShape | WebhookShape, Field(discriminator="kind")]
+
+
+class File(Shape):
+    """A sinks file."""
+
+    sinks: tuple[AnyShape, ...]
+
+
+def sinks_of(document: Document) -> tuple[FileShape | SyslogShape | WebhookShape, ...]:
+    """The sinks that `document` says. Raises `SinksError`."""
+    try:
+        file = File.model_validate(document.value)
+    except ValidationError as error:
+        raise _wrong(document, [(each["loc"], each["msg"]) for each in error.errors()]) from None
+    if problems := list(_twice(file)):
+        raise _wrong(document, problems)
+    return file.sinks
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in a webhook's secret: base64, with or without `whsec_`. Raises `SinksError`."""
+    try:
+        key = base64.b64decode(secret.removeprefix(_WHSEC), validate=True)
+    except (binascii.Error, ValueError):
+        raise SinksError("the secret is not base64, as Standard Webhooks wants it") from None
+    if len(key) < _LEAST_SECRET:
+        raise SinksError(f"the secret has fewer than {_LEAST_SECRET} bytes")
+    return key
+
+
+def _twice(file: File) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    known: set[str] = set()
+    for at, sink in enumerate(file.sinks):
+        if sink.name in known:
+            yield ("sinks", at, "name"), f"{sink.name!r} is there twice"
+        known.add(sink.name)
+
+
+def _wrong(document: Document, problems: Sequence[tuple[Sequence[str | int], str]]) -> SinksError:
+    return SinksError(
+        "\n".join(str(document.problem(where, f"{_path(where)}{what}")) for where, what in problems)
+    )
+
+
+def _path(where: Sequence[str | int]) -> str:
+    return re.sub(r"\.(\d+)", r"[\1]", ".".join(map(str, where))) + ": " if where else ""

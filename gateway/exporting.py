@@ -1,0 +1,162 @@
+"""The composition of exports: who hands records out, and where they are sent by themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from litestar.handlers import HTTPRouteHandler
+
+from gateway.adapters.keyring import Keyring
+from gateway.adapters.packs.documents import read
+from gateway.adapters.providers.ssrf import check_url, guarded
+from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
+from gateway.adapters.routing.routes import RoutesError, reveal
+from gateway.adapters.routing.shape import Secret
+from gateway.adapters.sinks.file import FileSink
+from gateway.adapters.sinks.shape import (
+    FileShape,
+    SinksError,
+    SyslogShape,
+    WebhookShape,
+    signing_key,
+    sinks_of,
+)
+from gateway.adapters.sinks.syslog import SyslogSink, context_of
+from gateway.adapters.sinks.webhook import WebhookSink
+from gateway.adapters.store.credentials import SqlCredentials
+from gateway.adapters.store.followers import SqlFollowers
+from gateway.adapters.store.journal import SqlJournal
+from gateway.adapters.store.log_reading import SqlLogReader
+from gateway.core.exports import Record, Sink
+from gateway.governance.contents import LEAST_MILLI, Span, without
+from gateway.governance.exports import Exports
+from gateway.governance.formats import FORMATS
+from gateway.governance.formats.view import view_of
+from gateway.governance.sinks import Feed, Sinks
+from gateway.inspectors.pii import scan
+from gateway.server.callers import Callers
+from gateway.server.census import POSTURE, Posture
+from gateway.server.exports import export_routes
+from gateway.settings import Settings
+
+Shape = FileShape | SyslogShape | WebhookShape
+
+
+@dataclass
+class Exporting:
+    """Who hands records out, and what sends them on."""
+
+    exports: Exports
+    sinks: Sinks
+    _reader: SqlLogReader
+    _followers: SqlFollowers
+
+    def routes(self, callers: Callers) -> Sequence[HTTPRouteHandler]:
+        """The endpoints, none of which calls a model."""
+        opt = {POSTURE: Posture.CONTROL}
+        return export_routes(callers.principal, self.exports, self.sinks, opt)
+
+    def start(self) -> None:
+        """Begin to send, once the journal has begun."""
+        self.sinks.start()
+
+    async def stop(self) -> None:
+        """Stop sending, before the journal stops."""
+        await self.sinks.stop()
+
+    async def finish(self) -> None:
+        """Close the connections."""
+        await self._reader.stop()
+        await self._followers.stop()
+
+
+def build_exporting(settings: Settings, keyring: Keyring, journal: SqlJournal) -> Exporting:
+    """Exports over a migrated database. Nothing is sent yet.
+
+    Raises `ValueError`, which names the setting, for sinks that cannot be built.
+    """
+    url = settings.database_url
+    try:
+        shapes = load_sinks(settings)
+        sinks = {shape.name: _sink(shape, settings, keyring) for shape in shapes}
+    except SinksError as error:
+        raise ValueError(f"GOVGATE_SINKS: {error}") from None
+    reader = SqlLogReader(url)
+    followers = SqlFollowers(url, journal.between)
+    feeds = [
+        Feed(shape.name, sinks[shape.name], _writes(shape.format), reader, followers)
+        for shape in shapes
+    ]
+    exports = Exports(reader, journal, clean)
+    return Exporting(exports, Sinks(feeds, followers, reader), reader, followers)
+
+
+def load_sinks(settings: Settings) -> Sequence[Shape]:
+    """The sinks file that the settings name. Raises `SinksError`."""
+    path = settings.sinks
+    if path is None:
+        return ()
+    try:
+        documents = read(path, path.name)
+    except ValueError as error:
+        raise SinksError(str(error)) from None
+    if len(documents) != 1:
+        raise SinksError(f"{path.name}: holds one document")
+    return sinks_of(documents[0])
+
+
+def clean(text: str) -> str:
+    """`text` without personal data, as far as it is found by its shape."""
+    least = LEAST_MILLI / 1_000
+    return without(
+        text, [Span(hit.label, hit.start, hit.end) for hit in scan(text) if hit.score >= least]
+    )
+
+
+def _writes(format: str) -> Callable[[Record], bytes]:
+    line = FORMATS[format].line
+
+    def written(record: Record) -> bytes:
+        return line(view_of(record, clean))
+
+    return written
+
+
+def _sink(shape: Shape, settings: Settings, keyring: Keyring) -> Sink:
+    """What `shape` describes. Raises `SinksError`, which names it."""
+    try:
+        match shape:
+            case FileShape():
+                path = Path(shape.path)
+                if not path.parent.is_dir():
+                    raise SinksError(f"there is no folder {path.parent}")
+                return FileSink(path, shape.rotate_bytes)
+            case SyslogShape():
+                context = context_of(shape.ca, shape.certificate)
+                timeout = shape.timeout_seconds
+                return SyslogSink(shape.host, shape.port, context, shape.facility, timeout)
+            case WebhookShape():
+                return _webhook(shape, settings, keyring)
+    except (SinksError, RoutesError, OSError, httpx.InvalidURL) as error:
+        raise SinksError(f"sink {shape.name!r}: {error}") from None
+
+
+def _webhook(shape: WebhookShape, settings: Settings, keyring: Keyring) -> WebhookSink:
+    credentials = SqlCredentials(settings.database_url, keyring)
+    try:
+        secret = reveal(Secret(**shape.secret.model_dump()), os.environ, credentials.get)
+    finally:
+        credentials.stop()
+    key = signing_key(secret.get_secret_value())
+    check_url(shape.url, allow_private=shape.allow_private)
+    longest = shape.timeout_seconds
+    transport = AiohttpTransport(
+        Timeouts(connect=longest, first_byte=longest, idle=longest, total=longest),
+        connections=1,
+        open_socket=guarded(allow_private=shape.allow_private),
+    )
+    return WebhookSink(shape.name, shape.url, key, httpx.AsyncClient(transport=transport))

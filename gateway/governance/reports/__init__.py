@@ -1,0 +1,1 @@
+"""Reports for auditors: each framework is a file of rules over figures of the ledger."""
