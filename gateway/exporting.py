@@ -15,7 +15,6 @@ from gateway.adapters.packs.documents import read
 from gateway.adapters.providers.ssrf import check_url, guarded
 from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 from gateway.adapters.routing.routes import RoutesError, reveal
-from gateway.adapters.routing.shape import Secret
 from gateway.adapters.sinks.file import FileSink
 from gateway.adapters.sinks.shape import (
     FileShape,
@@ -148,7 +147,7 @@ def _sink(shape: Shape, settings: Settings, keyring: Keyring) -> Sink:
 def _webhook(shape: WebhookShape, settings: Settings, keyring: Keyring) -> WebhookSink:
     credentials = SqlCredentials(settings.database_url, keyring)
     try:
-        secret = reveal(Secret(**shape.secret.model_dump()), os.environ, credentials.get)
+        secret = reveal(shape.secret, os.environ, credentials.get)
     finally:
         credentials.stop()
     key = signing_key(secret.get_secret_value())

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gateway.core.file_shape import Document
 from gateway.core.retention import RetentionClass
 from gateway.governance.retention import PRESETS, Conflict, Schedule
 
 _MOST_DAYS = 36_500
 Days = Annotated[int, Field(ge=0, le=_MOST_DAYS)]
 Globs = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
-
-
-class Document(Protocol):
-    """A document that knows where each part of it stands."""
-
-    @property
-    def value(self) -> Any: ...
-
-    def problem(self, where: Sequence[str | int], what: str) -> object:
-        """`what`, with the place of the nearest part that there is."""
 
 
 class Class(BaseModel):

@@ -55,6 +55,7 @@ TESTED_ELSEWHERE = {
     "core/dialect": "tests/unit/dialects/test_chat.py",
     "core/erasures": "tests/unit/governance/test_erasures.py",
     "core/errors": "tests/laws/test_faults.py",
+    "core/file_shape": "tests/unit/adapters/routing/test_routes.py",
     "core/kept": "tests/contracts/test_shelf.py",
     "core/log": "tests/integration/test_the_log.py",
     "core/ports": "tests/contracts",

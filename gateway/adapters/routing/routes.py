@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from pydantic import SecretStr, ValidationError
 
 from gateway.adapters.routing.health import Breaker
-from gateway.adapters.routing.shape import File, Kind, Provider, Route, Secret, Target
+from gateway.adapters.routing.shape import File, Kind, Provider, Route, Target
 from gateway.adapters.routing.traffic import Watch
+from gateway.core.file_shape import Secret
 from gateway.core.ports import Choice, Group, Model
 
 _HOSTING = {Kind.REPLAY: "local"}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from gateway.core.file_shape import Secret, SecretName, Shape
 from gateway.core.money import Price, usd
 from gateway.core.ports import Strategy
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}$")]
+Name = SecretName
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BUILT_HERE = {
@@ -31,33 +32,6 @@ class Kind(StrEnum):
     GEMINI = "gemini"
     BEDROCK = "bedrock"
     REPLAY = "replay"
-
-
-class Shape(BaseModel):
-    """A part of the file. A member that is not known is an error; nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Secret(Shape):
-    """Where a secret is to be found: exactly one of these. Never the secret itself."""
-
-    env: Annotated[str, Field(min_length=1)] | None = None
-    file: Annotated[str, Field(min_length=1)] | None = None
-    stored: Name | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_in_clear(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            raise ValueError("name where it is kept: {env: …}, {file: …} or {stored: …}")
-        return given
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(place is not None for place in (self.env, self.file, self.stored)) != 1:
-            raise ValueError("give exactly one of env, file, stored")
-        return self
 
 
 class Timeouts(Shape):

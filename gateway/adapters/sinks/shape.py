@@ -6,9 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal, Protocol, Self, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
+
+from gateway.core.file_shape import Document, Secret, Shape
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 JsonFormat: TypeAlias = Literal["jsonl", "ocsf", "otel"]
@@ -20,43 +22,6 @@ _LEAST_SECRET = 24
 
 class SinksError(ValueError):
     """A sinks file that cannot be used; says everything that is wrong with it."""
-
-
-class Document(Protocol):
-    """A YAML document as a JSON value, and where each part of it stands."""
-
-    @property
-    def value(self) -> Any: ...
-
-    def problem(self, where: Sequence[str | int], what: str) -> object:
-        """`what`, with the file and the line of the part at `where`, as text says it."""
-
-
-class Shape(BaseModel):
-    """A part of the file. A member that is not known is an error; nothing is converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Secret(Shape):
-    """Where a secret is to be found: exactly one of these. Never the secret itself."""
-
-    env: Annotated[str, Field(min_length=1)] | None = None
-    file: Annotated[str, Field(min_length=1)] | None = None
-    stored: Annotated[str, Field(min_length=1)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _not_in_clear(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            raise ValueError("name where it is kept: {env: …}, {file: …} or {stored: …}")
-        return given
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(place is not None for place in (self.env, self.file, self.stored)) != 1:
-            raise ValueError("give exactly one of env, file, stored")
-        return self
 
 
 class Common(Shape):

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from gateway.adapters.packs.documents import read
 from gateway.adapters.routing.health import Breaker
 from gateway.adapters.routing.routes import Routes, RoutesError, reveal, routes_of
-from gateway.adapters.routing.shape import Secret
 from gateway.adapters.routing.traffic import Watch
+from gateway.core.file_shape import Secret
 from gateway.core.money import Price
 from gateway.core.ports import Choice, Group, Model, Strategy
 
