@@ -290,8 +290,13 @@ def _check_head(source: Source, state: State) -> None:
 
 
 def _read_waiting(source: Source, state: State) -> None:
-    """Entries that are not in the log yet still follow each other."""
+    """Entries that are not in the log yet still follow each other.
+
+    They come one writer after the other, so an exchange may seem to end before it begins: where
+    another writer closed it, as lost.
+    """
     size = state.frontier.size
+    ends: list[tuple[StoredEntry, dict[str, Any]]] = []
     for entry in source.waiting():
         state.report.waiting += 1
         header = checked_header(entry, size, state.report)
@@ -300,7 +305,12 @@ def _read_waiting(source: Source, state: State) -> None:
             state.report.add(size, "it has other bytes than were hashed", entry.entry_id)
         if header is not None:
             _follow(entry, header, leaf, size, state)
-            _keep_count(entry, header, size, state)
+            if entry.kind == _CLOSED:
+                ends.append((entry, header))
+            else:
+                _keep_count(entry, header, size, state)
+    for entry, header in ends:
+        _keep_count(entry, header, size, state)
 
 
 def check_pruned(source: Source, state: State) -> None:

@@ -250,21 +250,45 @@ def test_c33_azures_client(stream: bool, house: House, key: str) -> None:
 # C36: what the documentation has readers type
 
 
-def commands() -> list[Any]:
-    """Each call with curl that a page shows, in a shell."""
+def commands(to: str) -> list[Any]:
+    """Each call with curl to an address with `to` in it that a page shows, in a shell."""
     found = []
     for page in sorted((ROOT / "docs").rglob("*.md")):
         for block in re.findall(r"```(?:\w*)\n(.*?)```", page.read_text(), flags=re.DOTALL):
-            if block.startswith("curl "):
-                found.append(pytest.param(block, id=f"{page.stem} {len(found)}"))
+            for command in re.findall(r"^curl (?:.*\\\n)*.*$", block, flags=re.MULTILINE):
+                if to in command:
+                    found.append(pytest.param(command, id=f"{page.stem} {len(found)}"))
     return found
 
 
+MODELS, CONTROL = "$OPENAI_BASE_URL", "http://127.0.0.1:8080/api/v1/"
+
+
 def test_c36_there_are_such_commands() -> None:
-    assert len(commands()) >= 2
+    assert len(commands(MODELS)) >= 2
+    assert len(commands(CONTROL)) >= 5
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", commands(CONTROL))
+def test_c36_a_command_of_an_officer_runs(
+    command: str, house: House, client: Caller, tmp_path: Path
+) -> None:
+    answer = client.chat.completions.with_raw_response.create(model=MODEL, messages=user("Hello"))
+    command = command.replace("http://127.0.0.1:8080", house.base_url.removesuffix("/v1"))
+    command = command.replace("exc_01a205d5…", answer.headers["x-request-id"])
+    command = command.replace("chatcmpl-123", answer.parse().id)
+    roles = [option for role in ("compliance", "investigator") for option in ("--role", role)]
+    told = {"KEY": house.key(*roles), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command.replace("curl ", "curl -sf --retry 20 --retry-all-errors --retry-delay 1 ")], cwd=tmp_path,
+        env=told, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in done.stdout.splitlines():
+        json.loads(line)
+
+
+@pytest.mark.parametrize("command", commands(MODELS))
 def test_c36_a_command_runs(command: str, house: House, key: str, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         missing("curl")

@@ -110,6 +110,13 @@ class Session:
 
     def recover(self) -> int:
         """Close what dead writers left open; the number of exchanges."""
+        try:
+            return self._recover()
+        except leases.Fenced:
+            self._begin_again()
+            return self._recover()
+
+    def _recover(self) -> int:
         page = self._page()
         with self._transaction() as (connection, cursor):
             count = leases.recover(connection, self._statements, page)

@@ -327,6 +327,23 @@ async def test_what_a_dead_writer_left_stands_before_its_endings_whatever_its_cl
         assert (report.entries, report.open) == (3, 0)
 
 
+async def test_an_exchange_that_an_older_writer_closed_is_no_alarm_before_it_is_in_the_log(
+    database: Database, keyring: Keyring, tmp_path: Path
+) -> None:
+    async with SqlLedger.on(database.url, keyring) as older:
+        await asyncio.sleep(0.002)  # ids of one millisecond have no order
+        async with SqlLedger.on(database.url, keyring) as dead:
+            record = dead.journal.begin(new_id("exc"), principal(), opened_entry())
+            await record.append(attempt())
+        await older.journal.recover()
+        log = log_of(older, tmp_path)
+        assert log.vkey is not None
+        evidence = Evidence(database.url, keyring)
+        report = evidence.verified(Trusted([Verifier.decoded(log.vkey)]))
+        evidence.dispose()
+        assert (report.waiting, report.open) == (3, 0)
+
+
 class AnHourAhead(datetime):
     """The clock of a host that is wrong."""
 

@@ -136,6 +136,17 @@ async def test_who_was_taken_for_dead_writes_no_more_of_the_lost(fleet: Fleet) -
     assert other.figures(budget_id) == (0, 603)
 
 
+async def test_who_was_taken_for_dead_recovers_others_as_a_new_writer(fleet: Fleet) -> None:
+    sleeper, other = await fleet.start(), await fleet.start()
+    id, _ = await open_one(sleeper)
+    lost, _ = await open_one(other)
+    lapse(other, id)
+    await other.journal.recover()
+    lapse(sleeper, lost)
+    await sleeper.journal.recover()
+    assert await endings(other, lost) == ["lost"]
+
+
 async def test_who_was_taken_for_dead_notices_by_itself(fleet: Fleet) -> None:
     sleeper, other = await fleet.start(), await fleet.start()
     id, _ = await open_one(sleeper)
