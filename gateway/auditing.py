@@ -20,6 +20,7 @@ from gateway.core.dialect import Dialect
 from gateway.governance.audits import Audits
 from gateway.governance.contents import LEAST_MILLI, DialectContents, Span
 from gateway.inspectors.pii import scan
+from gateway.payloads import open_payloads
 from gateway.server.audit import audit_routes
 from gateway.server.callers import Callers
 from gateway.server.census import POSTURE, Posture
@@ -85,7 +86,7 @@ def open_search(settings: Settings, keyring: Keyring) -> SqlSearch:
 def open_indexer(settings: Settings, keyring: Keyring, dialects: Mapping[str, Dialect]) -> Indexer:
     """What keeps the index."""
     contents = DialectContents(dialects.values(), personal) if settings.audit.text else None
-    parts = MaskedParts(keyring)
+    parts = MaskedParts(keyring, open_payloads(settings))
     return Indexer(settings.database_url, parts, contents, keyring.index_key)
 
 

@@ -18,8 +18,15 @@ from gateway.adapters.routing.routes import Routes
 from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.keys import KeyState, NewKey, SqlKeys
 from gateway.cli_audit import audit
+from gateway.cli_bundle_key import bundle_key
+from gateway.cli_keyring import keyring
+from gateway.cli_policy import policy
+from gateway.cli_policy_drafts import COMMANDS as DRAFTS
+from gateway.cli_policy_releases import COMMANDS as RELEASES
+from gateway.cli_policy_state import COMMANDS as STATE
 from gateway.cli_query import inspect
 from gateway.cli_reports import report
+from gateway.cli_stop import resume, stop, stops
 from gateway.cli_upkeep import backup, database, restore
 from gateway.cli_witness import witness
 from gateway.commands import Commands, settings
@@ -356,3 +363,8 @@ main.add_command(backup)
 main.add_command(database)
 main.add_command(restore)
 main.add_command(report)
+main.add_command(policy)
+main.add_command(keyring)
+policy.add_command(bundle_key)
+for command in (stop, stops, resume, *DRAFTS, *RELEASES, *STATE):
+    policy.add_command(command)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 import click
 
@@ -17,6 +16,7 @@ from gateway.commands import operator, settings
 from gateway.core.errors import GatewayError
 from gateway.core.records import Entry, Kind
 from gateway.governance.archives import Archives, Written
+from gateway.payloads import url_of
 from gateway.wiring import open_keyring
 
 
@@ -29,18 +29,13 @@ def archive(place: str, actor: str | None) -> None:
     Each place is an archive of its own, which a later run goes on with. Nothing
     that was said is in it, nor who said it.
     """
-    url = _url(place)
+    url = url_of(place)
     try:
         done = asyncio.run(_archive(url, actor))
     except GatewayError as error:
         click.echo(error.message, err=True)
         sys.exit(1)
     click.echo(f"{done.exchanges} exchanges in {done.files} files; done up to leaf {done.end}")
-
-
-def _url(place: str) -> str:
-    """`place` as a URL; the same folder is always spelled alike."""
-    return place.rstrip("/") if "://" in place else Path(place).absolute().as_uri()
 
 
 async def _archive(url: str, actor: str | None) -> Written:

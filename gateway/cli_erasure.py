@@ -23,6 +23,7 @@ from gateway.core.erasures import UnderHold
 from gateway.core.errors import GatewayError
 from gateway.core.legal_holds import Hold, Wanted
 from gateway.erasing import Erasing, build_erasing
+from gateway.payloads import open_payloads
 from gateway.wiring import open_keyring
 
 T = TypeVar("T")
@@ -198,7 +199,7 @@ def _with(work: Callable[[Erasing], Awaitable[T]]) -> T:
 
     async def run() -> T:
         journal = SqlJournal(known.database_url, keyring)
-        records = SqlRecords(known.database_url, keyring)
+        records = SqlRecords(known.database_url, keyring, objects=open_payloads(known))
         parts = build_erasing(known, keyring, journal, records)
         try:
             await parts.reapply()

@@ -29,6 +29,7 @@ from gateway.governance.bundles import Chosen, write_bundle
 from gateway.governance.exports import Wanted
 from gateway.governance.formats import FORMATS
 from gateway.governance.sinks import PREFIX
+from gateway.payloads import open_payloads
 from gateway.settings import Settings
 from gateway.wiring import open_keyring
 
@@ -110,7 +111,8 @@ async def _bundle(
     facts = {"of": BUNDLE, **told, "exchanges": list(asked["exchanges"])}
     async with _exporting(known) as (_, journal):
         entry = Entry(Kind.AUDIT_EXPORT, facts, {"reason": reason.encode()} if reason else {})
-        with _made(out) as file, closing(SqlEvidence(known.database_url)) as evidence:
+        stored = SqlEvidence(known.database_url, objects=open_payloads(known))
+        with _made(out) as file, closing(stored) as evidence:
             await journal.note(operator(actor), entry)
             try:
                 count = await asyncio.to_thread(write_bundle, file, evidence, chosen)

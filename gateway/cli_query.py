@@ -28,6 +28,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.money import Money, dollars, usd
 from gateway.core.roles import Role
 from gateway.governance.audits import Audits
+from gateway.payloads import open_payloads
 from gateway.wiring import DIALECTS, open_keyring
 
 T = TypeVar("T")
@@ -238,7 +239,7 @@ def _ask(work: Callable[[Audits], Awaitable[T]], *, writes: bool = False) -> T:
 
     async def run() -> T:
         search = open_search(known, keyring)
-        records = SqlRecords(known.database_url, keyring)
+        records = SqlRecords(known.database_url, keyring, objects=open_payloads(known))
         journal = SqlJournal(known.database_url, keyring)
         try:
             if writes:

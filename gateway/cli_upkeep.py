@@ -22,6 +22,7 @@ from gateway.adapters.store.roles import ROLES, apply, statements
 from gateway.commands import operator, settings
 from gateway.erasing import build_erasing
 from gateway.notary import open_log
+from gateway.payloads import delete_gone
 from gateway.settings import Settings
 from gateway.upkeep import bring_back, load_schedule, make_backup, verified
 from gateway.wiring import open_keyring
@@ -51,6 +52,8 @@ def prune(dry_run: bool, actor: str | None) -> None:
         _prune(pruning, dry_run)
     finally:
         pruning.stop()
+    if not dry_run and (count := asyncio.run(delete_gone(known))):
+        click.echo(f"deleted: {count} objects of payloads that are gone")
 
 
 def _prune(pruning: SqlPruning, dry_run: bool) -> None:
@@ -121,6 +124,8 @@ def restore(folder: Path, force: bool, passphrase_file: Path | None) -> None:
             click.echo(f"  {problem}")
         _refuse(RuntimeError("the records are NOT what was written"))
     click.echo(f"good: root {report.root}")
+    if report.unchecked:
+        click.echo(f"{report.unchecked} payloads in object storage not checked")
     _check_signed(known)
 
 

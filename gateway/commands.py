@@ -14,8 +14,9 @@ from pydantic_settings import SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from gateway.adapters.bundle_key import BundleKeyError
 from gateway.adapters.keyring import KeyringError
-from gateway.adapters.packs.documents import PackError
+from gateway.adapters.packs import PackError
 from gateway.adapters.routing.routes import RoutesError
 from gateway.adapters.store.engine import UnsafeDatabase
 from gateway.adapters.store.log import RolledBack
@@ -25,6 +26,7 @@ from gateway.settings import Settings, load
 
 _WRONG = (
     ValueError,
+    BundleKeyError,
     KeyringError,
     LogKeyError,
     RolledBack,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.erasure import SqlErasure
 from gateway.adapters.store.erasure_file import ErasureFile
-from gateway.adapters.store.indexer import forget, scrub
+from gateway.adapters.store.index_writing import forget, scrub
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.legal_holds import SqlHolds
 from gateway.adapters.store.records import SqlRecords

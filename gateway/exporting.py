@@ -11,14 +11,18 @@ import httpx
 from litestar.handlers import HTTPRouteHandler
 
 from gateway.adapters.keyring import Keyring
+from gateway.adapters.objects import open_objects
 from gateway.adapters.packs.documents import read
 from gateway.adapters.providers.ssrf import check_url, guarded
 from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 from gateway.adapters.routing.routes import RoutesError, reveal
+from gateway.adapters.sinks.bucket import BucketSink
 from gateway.adapters.sinks.file import FileSink
 from gateway.adapters.sinks.shape import (
+    BucketShape,
     FileShape,
     SinksError,
+    SinkShape,
     SyslogShape,
     WebhookShape,
     signing_key,
@@ -31,6 +35,7 @@ from gateway.adapters.store.followers import SqlFollowers
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.log_reading import SqlLogReader
 from gateway.core.exports import Record, Sink
+from gateway.core.objects import ObjectsError
 from gateway.governance.contents import LEAST_MILLI, Span, without
 from gateway.governance.exports import Exports
 from gateway.governance.formats import FORMATS
@@ -42,7 +47,8 @@ from gateway.server.census import POSTURE, Posture
 from gateway.server.exports import export_routes
 from gateway.settings import Settings
 
-Shape = FileShape | SyslogShape | WebhookShape
+_ENDINGS = {"cef": "cef"}
+"""What names of objects end in; else `jsonl`."""
 
 
 @dataclass
@@ -94,7 +100,7 @@ def build_exporting(settings: Settings, keyring: Keyring, journal: SqlJournal) -
     return Exporting(exports, Sinks(feeds, followers, reader), reader, followers)
 
 
-def load_sinks(settings: Settings) -> Sequence[Shape]:
+def load_sinks(settings: Settings) -> Sequence[SinkShape]:
     """The sinks file that the settings name. Raises `SinksError`."""
     path = settings.sinks
     if path is None:
@@ -125,7 +131,7 @@ def _writes(format: str) -> Callable[[Record], bytes]:
     return written
 
 
-def _sink(shape: Shape, settings: Settings, keyring: Keyring) -> Sink:
+def _sink(shape: SinkShape, settings: Settings, keyring: Keyring) -> Sink:
     """What `shape` describes. Raises `SinksError`, which names it."""
     try:
         match shape:
@@ -140,7 +146,12 @@ def _sink(shape: Shape, settings: Settings, keyring: Keyring) -> Sink:
                 return SyslogSink(shape.host, shape.port, context, shape.facility, timeout)
             case WebhookShape():
                 return _webhook(shape, settings, keyring)
-    except (SinksError, RoutesError, OSError, httpx.InvalidURL) as error:
+            case BucketShape():
+                return BucketSink(
+                    open_objects(shape.url, settings.objects.access),
+                    _ENDINGS.get(shape.format, "jsonl"),
+                )
+    except (SinksError, RoutesError, ObjectsError, OSError, httpx.InvalidURL) as error:
         raise SinksError(f"sink {shape.name!r}: {error}") from None
 
 

@@ -82,19 +82,31 @@ class Database(_Section):
     """Where money and memory are kept."""
 
     url: str | None = None
-    """A SQLAlchemy URL: `sqlite:///…` or `postgresql+psycopg://…`. By default a SQLite file in
-    the data directory."""
+    """`sqlite:///…` or `postgresql+psycopg://…`. By default SQLite in the data directory."""
     lease_seconds: Annotated[float, Field(ge=1)] = 10.0
     """For how long a gateway that gives no sign is taken to be alive. What it left open is
     closed as `lost` after that."""
+
+
+class Keyring(_Section):
+    """What it rests sealed by: `vault:https://HOST/MOUNT/KEY`, `awskms:KEY`; None in the clear."""
+
+    seal: str | None = None
+    vault_token: SecretStr | None = None
+    vault_namespace: str | None = None
+    vault_ca: Path | None = None
+    kms_endpoint: str | None = None
+    kms_region: str | None = None
+    kms_access_key_id: str | None = None
+    kms_secret_access_key: SecretStr | None = None
+    kms_session_token: SecretStr | None = None
 
 
 class Ledger(_Section):
     """How the records are proved."""
 
     origin: str | None = None
-    """What the log is called where it is signed for the first time, such as
-    `example.org/govgate`. By default `govgate.local/` and the keyring's id."""
+    """What the log is called at first. By default `govgate.local/` and the keyring's id."""
     key: Path | None = None
     """The log's private key. By default `log.key` in the data directory."""
     state: Path | None = None
@@ -109,8 +121,16 @@ class Ledger(_Section):
 
 
 class Objects(_Section):
-    """How object storage is reached. What is not given is taken from AWS's own variables."""
+    """How object storage is reached, and which payloads are kept in it. What is not given of
+    how it is reached is taken from AWS's own variables."""
 
+    url: str | None = None
+    """Where large payloads are kept: `s3://bucket/prefix`, or `file:///folder`. By default in
+    the database, as all others."""
+    larger_than: int = Field(default=256 * 1024, ge=4_096)
+    """Bytes of a payload above which it is kept there."""
+    timeout_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long the payloads of an entry may take to be stored; then the call is refused."""
     endpoint: str | None = None
     """Where a store that is not Amazon's answers, such as `https://minio.example.org`."""
     region: str | None = None
@@ -136,8 +156,7 @@ class Audit(_Section):
     index: bool = True
     """Whether this process keeps the index that searches read, when no other does."""
     text: bool = True
-    """Whether the masked text of requests and answers is searched. Its words then stand in the
-    database in clear."""
+    """Whether masked text is searched. Its words then stand in the database in clear."""
 
 
 class Engine(StrEnum):
@@ -149,13 +168,29 @@ class Policy(_Section):
     """Which policy decides, and where."""
 
     pack: Path | None = None
-    """A directory with a policy pack. By default the `baseline` pack."""
+    """A directory with a policy pack, which then decides alone. By default the policy is kept in
+    the database, and begins with the `baseline` pack."""
     engine: Engine = Engine.WASM
     opa_url: str = "http://127.0.0.1:8181"
     """The OPA server, when `engine` is `opa`."""
     timeout_seconds: Annotated[float, Field(gt=0)] = 1.0
     """The longest a decision may take; later is refused."""
     cached_decisions: Annotated[int, Field(ge=0)] = 10_000
+    most_stale_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """How long `strict_orgs` are served while it is not known which policy is to be in force."""
+    strict_orgs: tuple[str, ...] = ()
+    """Organisations that are refused after that; `*` is all of them."""
+    breaker_failures: Annotated[int, Field(ge=0)] = 5
+    """After so many failures in a row the OPA server is left alone for a second; 0 for never."""
+    opa_child: bool = False
+    """Whether the gateway runs an OPA server of its own, `opa_binary`, and asks that."""
+    opa_binary: str = "opa"
+    bundle_key: Path | None = None
+    """What bundles are signed with. By default `policy-bundle.key` in the data directory."""
+    approvals: Annotated[int, Field(ge=1, le=10)] = 1
+    """How many people must approve a release under which more may pass; any other needs one."""
+    git_approves: bool = False
+    """Whether a pack that was published from Git counts as approved by one person."""
 
 
 class Upstream(_Section):
@@ -296,6 +331,7 @@ class Settings(BaseSettings):
     server: Server = Server()
     jwt: Jwt = Jwt()
     database: Database = Database()
+    keyring: Keyring = Keyring()
     ledger: Ledger = Ledger()
     objects: Objects = Objects()
     audit: Audit = Audit()
@@ -345,7 +381,7 @@ class Settings(BaseSettings):
         return self.database.url or f"sqlite:///{self.data_dir.absolute() / 'govgate.db'}"
 
     @property
-    def keyring(self) -> Path:
+    def keyring_path(self) -> Path:
         return self.data_dir / "keyring.json"
 
     @property

@@ -24,6 +24,8 @@ from gateway.adapters.store.tables import SCHEMA
 from gateway.core.principal import Principal
 from gateway.governance.retention import Schedule
 from gateway.governance.retention_file import schedule_of
+from gateway.payloads import open_gone, open_payloads
+from gateway.sealing import build_seal
 from gateway.settings import Settings
 from gateway.upkeep_places import KeyringPlace, LogPlace, log_keys, remember_erasures
 from gateway.verifier.databases import read_postgresql, read_sqlite
@@ -60,7 +62,8 @@ class Upkeep:
 def build_upkeep(settings: Settings, journal: SqlJournal) -> Upkeep:
     """Upkeep of a migrated database. Nothing runs yet. Raises what `load_schedule` raises."""
     pruning = SqlPruning(settings.database_url, load_schedule(settings.retention), _itself)
-    return Upkeep(RetentionKeeper(pruning, journal.between))
+    objects = open_gone(settings, open_payloads(settings))
+    return Upkeep(RetentionKeeper(pruning, journal.between, objects=objects))
 
 
 def load_schedule(path: Path | None) -> Schedule:
@@ -94,7 +97,7 @@ def make_backup(
         if paths.state.exists():
             new.add(STATE, paths.state.read_bytes())
         head = copy_out(settings.database_url, folder / DATABASE)
-        new.add(KEYRING, settings.keyring.read_bytes(), secret=True)
+        new.add(KEYRING, settings.keyring_path.read_bytes(), secret=True)
         for path in log_keys(paths.key):
             new.add(KEY + path.name.removeprefix(paths.key.name), path.read_bytes(), secret=True)
         if paths.erasures.exists():
@@ -116,17 +119,19 @@ def bring_back(settings: Settings, backup: Backup, *, force: bool) -> None:
     it destroyed, is never forgotten.
 
     Raises `BackupError`, `CopyError`, `KeyringError`, `LogKeyError`, SQLAlchemy's errors,
-    `OSError`, and `ValueError` for an erasure journal that cannot be read.
+    `OSError`, and `ValueError` for an erasure journal that cannot be read or a seal that is
+    no seal.
     """
     url, paths = settings.database_url, paths_of(settings)
     if backup.manifest.database != kind_of(url):
         raise BackupError(f"it is of {backup.manifest.database}, the settings of {kind_of(url)}")
     if backup.manifest.tables > SCHEMA:
         raise BackupError("it was made by a later version of Govgate")
-    folders = (settings.keyring, paths.key, paths.state, paths.erasures)
+    folders = (settings.keyring_path, paths.key, paths.state, paths.erasures)
     for folder in {path.parent for path in folders}:
         folder.mkdir(parents=True, exist_ok=True)
-    keyring = KeyringPlace(settings.keyring, backup.read(KEYRING) or b"")
+    held, seal = backup.read(KEYRING) or b"", build_seal(settings)
+    keyring = KeyringPlace(settings.keyring_path, held, seal)
     log = LogPlace(LogFiles(paths.key, paths.state), backup.secrets(KEY), backup.read(STATE))
     keyring.check(force=force)
     log.check(force=force)

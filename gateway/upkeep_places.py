@@ -9,54 +9,61 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.adapters.backup import BackupError
-from gateway.adapters.keyring import Keyring
+from gateway.adapters.keyring import Keyring, KeyringError, header_of
 from gateway.adapters.store.erasure_file import ErasureFile
 from gateway.adapters.store.log_files import LogFiles
 from gateway.core.note_keys import Signer
+from gateway.core.seals import KeyringSeal
 
 
 @dataclass
 class KeyringPlace:
-    """The keyring's place, and the keyring that the backup needs there."""
+    """The keyring's place, and the keyring that the backup needs there.
+
+    `seal` is what the host's keyring rests sealed by.
+    """
 
     path: Path
     content: bytes
-    _wanted: bool = False
+    seal: KeyringSeal | None = None
+    _wanted: bytes | None = None
 
     def check(self, *, force: bool) -> None:
-        """Find out whether the host's own will do.
+        """Find out whether the host's own will do; what is used must open.
 
         Raises `BackupError` for another keyring, unless `force`; `KeyringError`.
         """
-        theirs = self._theirs()
-        if not self.path.exists():
-            self._wanted = True
-            return
-        ours = Keyring.open(self.path, None)
-        if ours.id != theirs.id and not force:
-            raise BackupError(
-                f"{self.path} is the keyring {ours.id}, the backup needs {theirs.id}: "
-                "--force puts the former aside"
-            )
-        same = ours.id == theirs.id
-        if same and not (theirs.keks.keys() <= ours.keks.keys()
-                         or ours.keks.keys() <= theirs.keks.keys()):  # fmt: skip
-            raise BackupError(f"{self.path} and the backup's keyring have different keys")
-        self._wanted = not same or not theirs.keks.keys() <= ours.keks.keys()
+        theirs = header_of(self.content)
+        if self.path.exists():
+            ours = header_of(self.path.read_bytes())
+            if ours.id != theirs.id and not force:
+                raise BackupError(
+                    f"{self.path} is the keyring {ours.id}, the backup needs {theirs.id}: "
+                    "--force puts the former aside"
+                )
+            if ours.id == theirs.id and set(theirs.keks) <= set(ours.keks):
+                Keyring.open(self.path, theirs.id, self.seal)
+                return
+            if ours.id == theirs.id and not set(ours.keks) <= set(theirs.keks):
+                raise BackupError(f"{self.path} and the backup's keyring have different keys")
+        keyring = self._theirs()
+        plain = theirs.seal is None and self.seal is not None
+        self._wanted = keyring.encoded(self.seal) if plain else self.content
 
     def put(self) -> None:
-        """Put the backup's there, unless the host's own has all of its keys."""
-        if self._wanted:
+        """Put the backup's there, unless the host's own has all of its keys.
+
+        One that was backed up in the clear is sealed where the host's is to be.
+        """
+        if self._wanted is not None:
             _put_aside(self.path)
-            _put(self.path, self.content, 0o600)
+            _put(self.path, self._wanted, 0o600)
 
     def _theirs(self) -> Keyring:
-        fresh = self.path.with_name(f".{self.path.name}.{os.urandom(8).hex()}")
         try:
-            _put(fresh, self.content, 0o600)
-            return Keyring.open(fresh, None)
-        finally:
-            fresh.unlink(missing_ok=True)
+            return Keyring.decoded(self.content, self.seal)
+        except KeyringError as error:
+            raise KeyringError(f"the backup's keyring: {error}") from error
 
 
 @dataclass

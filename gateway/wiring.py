@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from httpx import InvalidURL
 from litestar import Litestar
 
-from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.jwt_identity import JwtIdentity, KeyOrToken
 from gateway.adapters.jwt_identity.claims import Reading
 from gateway.adapters.jwt_identity.jwks import KeySource, Read, from_url, given
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.memory_cache import MemoryCache
-from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import Pack, engine, load_pack, question_of
-from gateway.adapters.presidio import PresidioMasker
 from gateway.adapters.providers.wire import AiohttpTransport, Timeouts
 from gateway.adapters.rate_limits import LocalRateLimits
 from gateway.adapters.store.engine import open_engine
@@ -30,7 +26,7 @@ from gateway.auditing import Auditing, build_auditing
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Unavailable
 from gateway.core.pipeline import Proceed, pipeline
-from gateway.core.ports import Inspector, Keys, Policy
+from gateway.core.ports import Keys
 from gateway.core.principal import Limits
 from gateway.dialects.chat import Chat
 from gateway.dialects.completions import Completions
@@ -45,36 +41,25 @@ from gateway.dialects.transcriptions import Transcriptions, Translations
 from gateway.erasing import Erasing, build_erasing
 from gateway.exporting import Exporting, build_exporting
 from gateway.governance.unattended import Run
-from gateway.inspectors.phrases import PhraseInspector
-from gateway.inspectors.pii import PiiInspector, scan
-from gateway.inspectors.recognisers import LABELS
-from gateway.inspectors.remembered import Remembered
+from gateway.governed import Governing, build_governing, duties
 from gateway.keeping import Keeping, build_keeping
+from gateway.lifecycle import Lifecycle, build_lifecycle
 from gateway.notary import Notary, build_notary
-from gateway.obligations.cache import cache
-from gateway.obligations.cap_tokens import cap_tokens
-from gateway.obligations.label import label
-from gateway.obligations.mask import Mask
-from gateway.obligations.pseudonymise import Pseudonymise
-from gateway.obligations.reroute import reroute
-from gateway.obligations.respond_with import respond_with
-from gateway.obligations.restrict_tools import restrict_tools
-from gateway.obligations.screen import Screen
+from gateway.payloads import open_payloads, open_stowage
+from gateway.policing import policing_routes
+from gateway.sealing import build_seal
 from gateway.server.app import Probe, build_app
 from gateway.server.callers import Callers
 from gateway.server.data_plane import DataPlane
 from gateway.server.models import Models
 from gateway.server.unattended import Unattended
-from gateway.settings import Engine, Settings
+from gateway.settings import Settings
 from gateway.stages.account import KeepAccount
 from gateway.stages.authenticate import Authenticate
 from gateway.stages.cache import UseCache
 from gateway.stages.converse import Converse
-from gateway.stages.decide import Decide
 from gateway.stages.decline import decline
-from gateway.stages.discharge import Discharge, Discharger
-from gateway.stages.idempotency import AnswerRepeats
-from gateway.stages.inspect import Inspect
+from gateway.stages.govern import Govern
 from gateway.stages.keep_responses import KeepResponses
 from gateway.stages.route import Route, dispatch
 from gateway.upkeep import Upkeep, build_upkeep
@@ -101,8 +86,8 @@ DIALECTS: Mapping[str, Dialect] = {
 class Gateway:
     """Everything that was built, and the application over it."""
 
-    pack: Pack
-    policy: Policy
+    governing: Governing
+    lifecycle: Lifecycle
     journal: SqlJournal
     keys: SqlKeys
     records: SqlRecords
@@ -124,6 +109,8 @@ class Gateway:
         await self.journal.start()
         await self.erasing.start()
         await self.notary.start()
+        await self.lifecycle.start()
+        await self.governing.start()
         self.auditing.start()
         self.exporting.start()
         self.upkeep.start()
@@ -137,6 +124,8 @@ class Gateway:
             self.upkeep.stop,
             self.exporting.stop,
             self.auditing.stop,
+            self.governing.stop,
+            self.lifecycle.stop,
             self.notary.stop,
             self.journal.stop,
             self.notary.finish,
@@ -158,20 +147,25 @@ def build(settings: Settings) -> Gateway:
 
     Raises `PackError`, `RoutesError`, `KeyringError`, and `ValueError` for what cannot be built.
     """
-    pack = load_pack(settings.pack)
     keyring = open_keyring(settings)
     url = settings.database_url
     closing = AsyncExitStack()
-    records = SqlRecords(url, keyring)
+    objects = open_payloads(settings)
+    records = SqlRecords(url, keyring, objects=objects)
     upstreams = build_upstreams(settings, keyring, closing)
-    journal = SqlJournal(url, keyring, lease=settings.database.lease_seconds)
+    lease, stowage = settings.database.lease_seconds, open_stowage(settings, objects)
+    journal = SqlJournal(url, keyring, lease=lease, stowage=stowage)
+    repeats = SqlRepeats(url, keyring.pepper, records)
+    lifecycle = build_lifecycle(settings, journal, records)
     gateway = Gateway(
-        pack=pack,
-        policy=_policy(settings, pack, closing),
+        governing=build_governing(
+            settings, journal, repeats, upstreams, keyring.index_key, closing, lifecycle
+        ),
+        lifecycle=lifecycle,
         journal=journal,
         keys=SqlKeys(url, keyring.pepper),
         records=records,
-        repeats=SqlRepeats(url, keyring.pepper, records),
+        repeats=repeats,
         closing=closing,
         keeping=build_keeping(settings, keyring, DIALECTS, upstreams.providers),
         notary=build_notary(settings, keyring, journal),
@@ -180,10 +174,10 @@ def build(settings: Settings) -> Gateway:
         exporting=build_exporting(settings, keyring, journal),
         upkeep=build_upkeep(settings, journal),
     )
-    gateway.probes = {"database": _writable(gateway.journal), "policy": _decides(gateway.policy)}
+    gateway.probes = {"database": _writable(gateway.journal), "policy": gateway.governing.probe}
     identities = _identities(settings, gateway)
     callers = Callers(identities)
-    governed = _pipeline(settings, gateway, identities, upstreams, keyring.index_key)
+    governed = _pipeline(settings, gateway, identities, upstreams)
     gateway.run = Unattended(governed, DIALECTS).run
     gateway.app = build_app(
         data_plane=DataPlane(
@@ -199,8 +193,11 @@ def build(settings: Settings) -> Gateway:
             *gateway.notary.routes(callers),
             *gateway.auditing.routes(callers),
             *gateway.exporting.routes(callers),
+            *gateway.governing.routes(callers),
+            *policing_routes(lifecycle, gateway.governing, callers),
         ],
         probes=gateway.probes,
+        told={"policy": gateway.governing.follower.told},
         duties=duties(),
         origins=settings.server.cors_origins,
         lifespan=_lifespan(gateway),
@@ -212,9 +209,10 @@ def open_keyring(settings: Settings) -> Keyring:
     """The keyring that the database's records need; made when there are none yet."""
     engine = open_engine(settings.database_url)
     try:
-        return Keyring.open(settings.keyring, bound_keyring(engine))
+        bound = bound_keyring(engine)
     finally:
         engine.dispose()
+    return Keyring.open(settings.keyring_path, bound, build_seal(settings))
 
 
 def _identities(settings: Settings, gateway: Gateway) -> Keys:
@@ -269,10 +267,8 @@ def _pipeline(
     gateway: Gateway,
     identities: Keys,
     upstreams: Upstreams,
-    index_key: bytes,
 ) -> Proceed:
     """The stages, in order, onto the providers."""
-    inspectors = _inspectors(settings, gateway.pack, gateway.closing)
     answers = MemoryCache(most_bytes=settings.cache.most_bytes)
     gateway.journal.on_erasure.append(answers.forget)
     return pipeline(
@@ -282,16 +278,7 @@ def _pipeline(
             Converse(gateway.keeping.conversations),
             KeepAccount(gateway.journal),
             decline,
-            Inspect([Remembered(inspector) for inspector in inspectors.values()]),
-            AnswerRepeats(gateway.repeats),
-            Decide(
-                gateway.policy,
-                upstreams.catalogue,
-                gateway.journal,
-                order=upstreams.traffic.order,
-                refusing={"respond_with": respond_with},
-            ),
-            Discharge(_dischargers(inspectors, index_key)),
+            Govern(gateway.governing.live.choose),
             UseCache(answers),
             Route(
                 attempts=settings.upstream.attempts,
@@ -303,73 +290,10 @@ def _pipeline(
     )
 
 
-def _dischargers(
-    inspectors: Mapping[str, Inspector], index_key: bytes = b""
-) -> dict[str, Discharger]:
-    """Every duty that a policy may name, in the order in which they act on a request.
-
-    Answers pass the other way: screened before masked values are put back. Whom a request is for
-    is a pseudonym before anything is masked in it.
-    """
-    return {
-        "respond_with": respond_with,
-        "reroute": reroute,
-        "pseudonymise": Pseudonymise(index_key),
-        "mask": Mask(PresidioMasker()),
-        "screen": Screen(inspectors),
-        "restrict_tools": restrict_tools,
-        "cap_tokens": cap_tokens,
-        "label": label,
-        "cache": cache,
-    }
-
-
-def duties() -> Sequence[str]:
-    """The names of every duty that a policy may demand here."""
-    return list(_dischargers({}))
-
-
-def _inspectors(settings: Settings, pack: Pack, closing: AsyncExitStack) -> dict[str, Inspector]:
-    """What looks at text, by the kind of findings it makes."""
-    if not settings.inspection.enabled:
-        return {}
-    found: dict[str, Inspector] = {"pii": PiiInspector(), "phrase": PhraseInspector(pack.phrases)}
-    if settings.inspection.presidio:
-        from gateway.adapters.presidio import AnalyzerInspector
-
-        analyzer = AnalyzerInspector(scan, LABELS)
-        closing.push_async_callback(analyzer.aclose)
-        found["presidio"] = analyzer
-    return found
-
-
-def _policy(settings: Settings, pack: Pack, closing: AsyncExitStack) -> Policy:
-    """The policy decision point, and a memory of what it decided."""
-    inner: Policy
-    if settings.policy.engine is Engine.OPA:
-        from gateway.adapters.opa import OpaServerPolicy
-
-        server = OpaServerPolicy(
-            settings.policy.opa_url, pack.revision, timeout=settings.policy.timeout_seconds
-        )
-        closing.push_async_callback(server.stop)
-        inner = server
-    else:
-        inner = WasmPolicy(engine().read_bytes(), pack.data, pack.revision)
-    return CachedPolicy(inner, pack.reads, pack.instants, size=settings.policy.cached_decisions)
-
-
 def _writable(journal: SqlJournal) -> Probe:
     async def probe() -> None:
         if not journal.ready:
             raise Unavailable(Code.AUDIT_UNAVAILABLE, "Records cannot be written.")
-
-    return probe
-
-
-def _decides(policy: Policy) -> Probe:
-    async def probe() -> None:
-        await policy.decide(question_of({}))
 
     return probe
 

@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.databases", "tests.houses", "tests.buckets"]
+pytest_plugins = ["tests.databases", "tests.houses", "tests.buckets", "tests.sealing"]
 
 settings.register_profile(
     "fast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]

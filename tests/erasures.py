@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.store.erasure import SqlErasure
 from gateway.adapters.store.erasure_file import ErasureFile
-from gateway.adapters.store.indexer import forget, scrub
+from gateway.adapters.store.index_writing import forget, scrub
 from gateway.adapters.store.legal_holds import SqlHolds
 from gateway.adapters.store.records import StoredEntry
 from gateway.adapters.store.tables import AuditEntry, Row, table

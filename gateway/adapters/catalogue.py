@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from cachetools import LRUCache
 
+from gateway.core.model_name import is_model_name
 from gateway.core.money import Price
 from gateway.core.ports import Model
 
@@ -44,10 +45,16 @@ class StaticCatalogue:
         self._found: LRUCache[str, Model] = LRUCache(4_096)
 
     def find(self, model: str) -> Model | None:
-        """The model a caller names so; the first pattern that matches wins."""
+        """The model a caller names so; the first pattern that matches wins.
+
+        A pattern serves what looks like the name of a model, and no other text: it goes to the
+        provider, and no inspector is shown it.
+        """
         known = self._named.get(model) or self._found.get(model)
         if known is not None:
             return known
+        if not is_model_name(model):
+            return None
         for serves in self.serves:
             if fnmatchcase(model, serves.pattern):
                 found = self._priced(_called(serves.like, model))

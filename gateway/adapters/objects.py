@@ -6,19 +6,21 @@ bucket with object lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+import asyncio
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gateway.core.objects import ObjectDiffers, Objects, ObjectsError
+from gateway.core.objects import ObjectDiffers, ObjectMissing, ObjectsError
 
 SCHEMES = ("s3", "file")
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 
 
-def open_objects(url: str, access: Mapping[str, str]) -> Objects:
+def open_objects(url: str, access: Mapping[str, str]) -> StoredObjects:
     """The objects under `s3://bucket/prefix`, or in the folder `file:///path`, which is made.
 
     `access` are options of S3: `endpoint`, `region`, `access_key_id`, `secret_access_key`. What
@@ -36,7 +38,8 @@ def open_objects(url: str, access: Mapping[str, str]) -> Objects:
     path = unquote(parts.path)
     try:
         if parts.scheme == "file" and not parts.netloc and path.startswith("/"):
-            return StoredObjects(stores.LocalStore(Path(path), mkdir=True))
+            folder = Path(path)
+            return StoredObjects(stores.LocalStore(folder, mkdir=True), folder)
         if parts.scheme == "s3" and parts.netloc:
             plain = access.get("endpoint", "").startswith("http://")
             options: Any = {"checksum_algorithm": "SHA256", **access}
@@ -54,10 +57,14 @@ def open_objects(url: str, access: Mapping[str, str]) -> Objects:
 
 
 class StoredObjects:
-    """Implements `Objects` over a store of obstore's."""
+    """Implements `Objects` and `PayloadObjects` over a store of obstore's.
 
-    def __init__(self, store: Any) -> None:
+    `folder` is where it keeps files, whose bytes must be told to reach the disk.
+    """
+
+    def __init__(self, store: Any, folder: Path | None = None) -> None:
         self._store = store
+        self._folder = folder
 
     async def put(self, name: str, content: bytes) -> None:
         await self._put(name, content, "overwrite")
@@ -88,6 +95,39 @@ class StoredObjects:
         except (BaseError, OSError) as error:
             raise ObjectsError(f"the objects cannot be listed: {_first_line(error)}") from error
 
+    def read(self, name: str) -> bytes:
+        import obstore
+        from obstore.exceptions import BaseError, NotFoundError
+
+        try:
+            return bytes(obstore.get(self._store, name).bytes())
+        except (NotFoundError, FileNotFoundError) as error:
+            raise ObjectMissing(f"{name}: there is no such object") from error
+        except (BaseError, OSError, ValueError) as error:
+            raise ObjectsError(f"{name}: {_first_line(error)}") from error
+
+    def remove(self, names: Collection[str]) -> None:
+        import obstore
+        from obstore.exceptions import BaseError, NotFoundError
+
+        for name in names:
+            try:
+                obstore.delete(self._store, name)
+            except (NotFoundError, FileNotFoundError):
+                continue
+            except (BaseError, OSError) as error:
+                raise ObjectsError(f"{name}: {_first_line(error)}") from error
+
+    def listed(self, prefix: str) -> Iterator[Sequence[tuple[str, datetime]]]:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            for some in obstore.list(self._store, prefix):
+                yield [(each["path"], each["last_modified"]) for each in some]
+        except (BaseError, OSError) as error:
+            raise ObjectsError(f"the objects cannot be listed: {_first_line(error)}") from error
+
     async def _put(self, name: str, content: bytes, mode: Any) -> None:
         import obstore
         from obstore.exceptions import BaseError
@@ -99,6 +139,24 @@ class StoredObjects:
             )
         except (BaseError, OSError) as error:
             raise ObjectsError(f"{name}: {_first_line(error)}") from error
+        if self._folder is not None:
+            await asyncio.to_thread(_settle, self._folder, name)
+
+
+def _settle(folder: Path, name: str) -> None:
+    """Have a file that was put reach the disk, and its folders. Raises `ObjectsError`."""
+    path = folder / name
+    try:
+        for each in (path, *path.parents):
+            handle = os.open(each, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            if each == folder:
+                return
+    except OSError as error:
+        raise ObjectsError(f"{name}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import orjson
@@ -66,16 +67,13 @@ class WasmPolicy:
         memory: int = 64 << 20,
         steps: int = 500_000_000,
     ) -> None:
-        config = Config()
-        config.consume_fuel = True
-        self._engine = Engine(config)
         self._data = orjson.dumps({"pack": pack})
         self._revision = revision
         self._memory = memory
         self._steps = steps
         self._lock = threading.Lock()
         try:
-            self._module = Module(self._engine, module)
+            self._engine, self._module = _compiled(module)
             self._instance: _Instance | None = self._fresh()
         except _FAULTS as error:
             raise ValueError(f"not a compiled policy: {_cause(error)}") from error
@@ -109,6 +107,15 @@ class WasmPolicy:
         store.set_limits(memory_size=self._memory, instances=1, memories=1, tables=1)
         store.set_fuel(_LOADING_STEPS)
         return _Instance(store, self._module, self._data)
+
+
+@lru_cache(maxsize=4)
+def _compiled(module: bytes) -> tuple[Engine, Module]:
+    """The module as machine code, which every policy that it interprets may share."""
+    config = Config()
+    config.consume_fuel = True
+    engine = Engine(config)
+    return engine, Module(engine, module)
 
 
 class _BadModule(Exception):

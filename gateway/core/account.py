@@ -6,6 +6,7 @@ it, so that nothing leaves before its record is durable.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ from gateway.core.records import Entry, Kind, Receipt
 
 _SAME = {"request_sent": "request_received", "answer_released": "answer_received"}
 """Parts that are not stored twice when no rule changed them."""
+
+_REQUEST_ID = "x-govgate-upstream-request-id"
+_ID = re.compile(r"[A-Za-z0-9_.:=+/-]{1,128}")
+"""What may stand in a header of the record as a provider's id; others' words may not."""
 
 MOST_FINDINGS = 100
 """Findings in a header, which has a size limit; the question's part holds them all."""
@@ -71,15 +76,18 @@ class Account:
             "model": exchange.model.id,
             "upstream": exchange.model.upstream,
             "upstream_model": exchange.model.upstream_model,
+            "region": exchange.model.region,
             "hold_micro_usd": hold,
             "price_version": exchange.model.price.version if exchange.model.price else None,
             **(why or {}),
+            **self._request_id("after_request_id"),
             **self._passed_over(),
         }
         entry = self._entry(Kind.ATTEMPT, facts, {"request_sent": body})
         await self._record.append(entry, hold)
         self._decision_written = True
         self.attempts += 1
+        exchange.headers.pop(_REQUEST_ID, None)  # it was of the attempt before
         self.held = Money(self.held + hold)
         self.passed_over.clear()
         self._at_risk = self.held if most is None else most
@@ -107,6 +115,7 @@ class Account:
             "outcome": str(outcome),
             "code": code,
             "attempts": self.attempts,
+            **self._request_id("upstream_request_id"),
             "segments": self._segments,
             "usage": self._usage(),
             "cost_micro_usd": spent,
@@ -118,6 +127,7 @@ class Account:
             "timings_us": {name: ns // 1_000 for name, ns in exchange.timings.items()},
             **self._passed_over(),
             **({"respond_with": str(exchange.declined.how)} if exchange.declined else {}),
+            **({"stopped_by": exchange.stopped_by} if exchange.stopped_by else {}),
         }
         parts: dict[str, bytes] = {}
         if exchange.heard:
@@ -146,6 +156,11 @@ class Account:
             return False
         nothing = not usage.input_tokens and not usage.output_tokens
         return nothing or self._exchange.model.price is not None
+
+    def _request_id(self, name: str) -> dict[str, str]:
+        """The id that the provider gave the last attempt, as the fact `name`; none without one."""
+        id = self._exchange.headers.get(_REQUEST_ID, "") if self.attempts else ""
+        return {name: id} if _ID.fullmatch(id) else {}
 
     def _passed_over(self) -> dict[str, Any]:
         return {"passed_over": list(self.passed_over)} if self.passed_over else {}

@@ -309,12 +309,14 @@ class Payloads:
     """The payloads of an exchange as an index reads them, and what its headers say of them.
 
     `request` is the body as it was sent, or as it was received where none was sent or both are
-    the same: `found` are then the findings that its header names.
+    the same: `found` are then the findings that its header names. What was `sent` was checked
+    before.
     """
 
     action: str
     streamed: bool = False
     request: bytes | None = None
+    sent: bool = False
     answer: bytes | None = None
     attributes: bytes | None = None
     found: Sequence[Mapping[str, Any]] = field(default=())

@@ -89,6 +89,10 @@ class Dialect(Protocol):
     def restrict_tools(self, request: dict[str, Any], allowed: Collection[str]) -> None:
         """Take the tools that are not in `allowed` out of the request."""
 
+    def called(self, value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """The names of the tools that a request, an answer or an event says were called, each
+        with the place of its call: pieces of one call have the same."""
+
     def modalities(self, request: dict[str, Any]) -> Sequence[str]:
         """What is asked for in the answer: text, audio, image."""
 

@@ -3,6 +3,7 @@
 GatewayError
 ├── Denied          before any answer, or instead of one: an HTTP error in the caller's dialect
 │   ├── Malformed     the request cannot be read; `param` names the field
+│   ├── Unusable      policy packs that cannot be used; `problems` says why
 │   └── OverBudget    the most it could cost does not fit; nothing was written or held
 ├── Filtered        inside an answer: it ends as the dialect ends a filtered answer
 ├── Unavailable     something we depend on is gone or answers nonsense; we fail closed
@@ -34,6 +35,7 @@ class Code(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     MODEL_NOT_PRICED = "model_not_priced"
     CONTENT_FILTER = "content_filter"
+    STOPPED = "stopped"
     INVALID_JSON = "invalid_json"
     INVALID_REQUEST = "invalid_request"
     REQUEST_TOO_LARGE = "request_too_large"
@@ -41,6 +43,12 @@ class Code(StrEnum):
     UNKNOWN_URL = "unknown_url"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    OWNED_ELSEWHERE = "owned_elsewhere"
+    STEP_REFUSED = "step_refused"
+    PRECONDITION_FAILED = "precondition_failed"
+    PRECONDITION_REQUIRED = "precondition_required"
+    UNUSABLE_PACK = "unusable_pack"
     POLICY_UNAVAILABLE = "policy_unavailable"
     POLICY_ERROR = "policy_error"
     REVIEWS_UNAVAILABLE = "reviews_unavailable"
@@ -87,6 +95,14 @@ class Malformed(Denied):
         self, message: str, *, param: str | None = None, code: Code = Code.INVALID_REQUEST
     ) -> None:
         super().__init__(code, message, param=param)
+
+
+class Unusable(Denied):
+    """Policy packs that cannot be used. `problems` is everything that is wrong, as JSON."""
+
+    def __init__(self, message: str, problems: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(Code.UNUSABLE_PACK, message)
+        self.problems = tuple(problems)
 
 
 class OverBudget(Denied):

@@ -169,6 +169,8 @@ class Exchange:
         """The answer's events as the provider sent them."""
         self.failures: list[bytes] = []
         """What providers said when they refused or broke, each as JSON: `status`, `error`."""
+        self.stopped_by: str | None = None
+        """The stop that refused it or broke it off, as `stop:` and its id."""
         self.usage: Usage | None = None
         self.outcome: Outcome | None = None
         self.headers: dict[str, str] = {}

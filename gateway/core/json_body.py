@@ -16,6 +16,8 @@ DEEPEST = 64
 MOST_NODES = 100_000
 LONGEST_STRING = 1 << 20  # characters
 
+_BYTES = re.compile(r"(?:data:[\w.+-]+/[\w.+-]+(?:;[\w.+-]+=[\w.+-]+)*;base64,)?[A-Za-z0-9+/_-]*=*")
+"""Bytes in base64, such as a picture's: a body may be full of them."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -24,7 +26,7 @@ def parse(body: bytes) -> Any:
 
     Raises `Malformed` for what is no JSON (RFC 8259), is no UTF-8, holds lone surrogates, a
     NUL character or a doubled name, nests deeper than 64, has over 100,000 values or a
-    string over 1,048,576 characters.
+    string over 1,048,576 characters that is not base64.
     """
     try:
         value = orjson.loads(body)
@@ -66,7 +68,7 @@ class _Measure:
 
 
 def _check_string(text: str) -> None:
-    if len(text) > LONGEST_STRING:
+    if len(text) > LONGEST_STRING and not _BYTES.fullmatch(text):
         raise Malformed(
             f"A string is longer than {LONGEST_STRING} characters.", code=Code.REQUEST_TOO_LARGE
         )

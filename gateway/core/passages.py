@@ -93,12 +93,19 @@ class Number(Slot):
 
     @classmethod
     def is_long(cls, value: object) -> bool:
-        """Whether `value` is a whole number of that many digits."""
+        """Whether `value` is a whole number of that many digits, however it is written."""
+        if isinstance(value, float):
+            value = int(value) if value.is_integer() else 0
         return isinstance(value, int) and abs(value) >= 10 ** (cls.SHORTEST - 1)
+
+    @staticmethod
+    def said(value: object) -> str:
+        """The digits of a whole number; what it was rewritten to, if it was."""
+        return str(int(value)) if isinstance(value, float) else str(value)
 
     @property
     def text(self) -> str:
-        return str(self.holder[self.key])
+        return self.said(self.holder[self.key])
 
 
 class Whole(Protocol):
@@ -161,8 +168,8 @@ class JsonText:
         match value:
             case str():
                 yield value
-            case int() if Number.is_long(value):
-                yield str(value)
+            case int() | float() if Number.is_long(value):
+                yield Number.said(value)
             case list():
                 for item in value:
                     yield from cls._strings(item)
@@ -175,7 +182,7 @@ class JsonText:
         match value:
             case str():
                 return next(pairs)[1]
-            case int() if Number.is_long(value):
+            case int() | float() if Number.is_long(value):
                 old, new = next(pairs)
                 return value if new == old else new
             case list():

@@ -29,3 +29,17 @@ def pipeline(stages: Sequence[Stage], upstream: Proceed) -> Proceed:
     for stage in reversed(stages):
         proceed = partial(stage, proceed=proceed)
     return proceed
+
+
+class Joined:
+    """Several stages as one, outermost first."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        self._onto: Proceed | None = None
+        self._joined: Proceed | None = None
+
+    async def __call__(self, exchange: Exchange, proceed: Proceed) -> Events:
+        if self._joined is None or self._onto is not proceed:  # always the same, once it serves
+            self._onto, self._joined = proceed, pipeline(self._stages, proceed)
+        return await self._joined(exchange)

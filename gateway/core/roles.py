@@ -19,6 +19,7 @@ class Role(StrEnum):
     FINANCE = "finance"
     KEY_ADMIN = "key_admin"
     ADMIN = "admin"
+    ENGINE = "engine"  # an OPA server, which fetches the rules
 
 
 SEES_TEAM = frozenset({Role.DEVELOPER, Role.VIEWER})

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.core.answer import Event, Run
 from gateway.dialects.json_values import has_own_names, loose
+from gateway.dialects.sealed import is_base64, is_data_url
 from gateway.dialects.vocabulary import is_token
 
 _SPELLED = frozenset({"logprobs", "prompt_logprobs", "token_ids", "prompt_token_ids"})
@@ -23,10 +24,8 @@ _STRUCTURE = frozenset(
     | {"service_tier", "provider", "severity", "obfuscation"}
 )
 """Members that are names and ids where they look like one."""
-_BASE64 = re.compile(r"[A-Za-z0-9+/=_\r\n-]*")
-_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=_-]*", re.ASCII)
-_LEAST_SEALED = 40
-"""Characters below which base64 is taken for text: sealed content is longer."""
+_SOUND = re.compile(r"[A-Za-z0-9+/=]*", re.ASCII)
+"""A piece of a recording, of any length."""
 
 
 def with_loose(event: Event, known: Sequence[Run]) -> list[Run]:
@@ -95,7 +94,8 @@ def _unspoken(key: Any, value: str, inside: str) -> bool:
     if key in _STRUCTURE:
         return is_token(value)
     if key == "url":
-        return _DATA_URL.fullmatch(value) is not None
+        return is_data_url(value)
+    if inside == "audio" and key == "data" and _SOUND.fullmatch(value):
+        return True
     sealed = key in ("data", "b64_json") or key.endswith("signature") or "encrypted" in key
-    long = len(value) >= _LEAST_SEALED or (inside == "audio" and key == "data")
-    return sealed and long and _BASE64.fullmatch(value) is not None
+    return sealed and is_base64(value)

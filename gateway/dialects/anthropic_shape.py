@@ -16,6 +16,7 @@ _TYPES = {
     Code.INVALID_API_KEY: "authentication_error",
     Code.INSUFFICIENT_SCOPE: "permission_error",
     Code.MODEL_NOT_ALLOWED: "permission_error",
+    Code.STOPPED: "permission_error",
     Code.RATE_LIMIT_EXCEEDED: "rate_limit_error",
     Code.INSUFFICIENT_QUOTA: "billing_error",
     Code.MODEL_NOT_FOUND: "not_found_error",

@@ -61,6 +61,10 @@ class Chat(Choices):
     def choices(self, request: dict[str, Any]) -> int:
         return request.get("n") or 1
 
+    def repeatable(self, request: dict[str, Any]) -> bool:
+        """What is stored at the provider can be named later, and repeats its `metadata`."""
+        return not request.get("store")
+
     def count_usage(self, request: dict[str, Any]) -> bool:
         options = request.get("stream_options") or {}
         if not self.streams(request) or options.get("include_usage"):

@@ -1,7 +1,7 @@
 """Where the texts of a chat request stand, however deep; and what in it cannot be read.
 
 Every string is text, also in members that are not known here, and so is every name that the
-API did not give; but for the bytes and addresses of opaque parts. Names and ids that look like
+API did not give; but for the bytes of opaque parts. Names and ids that look like
 one are looked at and stay as they are; ids by which a result finds its call are text, which is
 masked alike in both places.
 """
@@ -17,17 +17,18 @@ from gateway.core.passages import Slot, slots_of
 from gateway.dialects.chat_request import TYPES
 from gateway.dialects.places import FREE, KNOWN, Grammar, is_number, nested, once
 from gateway.dialects.schemas import schema
+from gateway.dialects.sealed import is_bytes
 from gateway.dialects.vocabulary import VOCABULARY
 
 _OPAQUE = {"image_url": "image", "input_audio": "audio", "file": "file"}
 """By the type of a part, and the member that holds it: what cannot be read."""
-_PART_BYTES = frozenset({"url", "data", "file_data", "file_id"})
-"""Members of an opaque part that are, or name, what cannot be read here."""
+_PART_BYTES = frozenset({"url", "data", "file_data"})
+"""Members of an opaque part that hold what cannot be read here."""
 _MESSAGE_TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "name")
 
 _KNOWN = VOCABULARY | TYPES.keys()
-_PART = Grammar(VOCABULARY, words=frozenset({"type", "format", "detail"}))
-_BYTES = _PART._replace(sealed=lambda held, key: key in _PART_BYTES and isinstance(held[key], str))
+_PART = Grammar(VOCABULARY, words=frozenset({"type", "format", "detail", "file_id"}))
+_BYTES = _PART._replace(sealed=lambda held, key: key in _PART_BYTES and is_bytes(held[key]))
 _CALL = Grammar(VOCABULARY, words=frozenset({"type", "name"}))
 _AUDIO = Grammar(VOCABULARY, words=frozenset({"id"}))
 _DEFINITION = Grammar(
@@ -146,8 +147,8 @@ def _part_slots(part: dict[str, Any], where: str, role: str) -> Iterator[Slot]:
     """The texts of a content part; of an opaque one those that go beside its bytes."""
     for place, (name, value) in enumerate(part.items()):
         inside = f"{where}/{name}" if name in VOCABULARY else f"{where}/#{place}"
-        if name in _OPAQUE and isinstance(value, str):
-            continue  # an address, of which `opaque` tells
+        if name in _OPAQUE and is_bytes(value):
+            continue  # `opaque` tells of them
         if name in _OPAQUE and isinstance(value, dict):
             yield from nested(part, name, inside, role, _BYTES)
         elif name not in VOCABULARY:

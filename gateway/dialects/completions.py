@@ -53,7 +53,6 @@ class Completions(Choices):
     # The request
     def check(self, body: object) -> dict[str, Any]:
         request = fields.checked(body, _TYPES)
-        fields.one_model(request)
         if request.get("prompt") is not None:
             fields.texts(request["prompt"], "prompt")
         for name in _HIDDEN:

@@ -30,7 +30,7 @@ _JSON_NAMES: Mapping[type, str] = {
 
 
 def checked(body: object, types: Types) -> dict[str, Any]:
-    """`body`, when it is an object that names a model and keeps to `types`.
+    """`body`, when it is an object that names one model and keeps to `types`.
 
     Raises `Malformed`, naming the member. What `types` does not name is for the provider to
     judge.
@@ -42,6 +42,7 @@ def checked(body: object, types: Types) -> dict[str, Any]:
         raise Malformed("'model' must be a non-empty string.", param="model")
     if len(model) > LONGEST_MODEL:
         raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
+    one_model(body)
     for name, value in body.items():
         if name in types and value is not None:
             typed(value, types[name], name)

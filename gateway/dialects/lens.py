@@ -20,6 +20,7 @@ from gateway.core.findings import Finding
 from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.dialects import openai_shape
+from gateway.dialects.called import called
 
 
 class Lens:
@@ -59,6 +60,9 @@ class Lens:
 
     def restrict_tools(self, request: dict[str, Any], allowed: Collection[str]) -> None:
         return
+
+    def called(self, value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        return called(value)
 
     def modalities(self, request: dict[str, Any]) -> Sequence[str]:
         return ("text",)

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from gateway.core.errors import Malformed
+from gateway.dialects.fields import one_model
 
 LONGEST_MODEL = 256
 
@@ -74,10 +75,7 @@ def _check_model(body: dict[str, Any]) -> None:
         raise Malformed("'model' must be a non-empty string.", param="model")
     if len(model) > LONGEST_MODEL:
         raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
-    if body.get("fallbacks") is not None:
-        raise Malformed(
-            "'fallbacks' names models that the policy was not asked about.", param="fallbacks"
-        )
+    one_model(body)
 
 
 def _check_system(system: Any) -> None:

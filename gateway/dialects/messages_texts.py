@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.dialects.json_values import has_own_names
+from gateway.dialects.sealed import is_base64
 
 BLOCK_WORDS = frozenset({"type", "id", "tool_use_id", "file_id", "media_type", "ttl"})
 """Members of a content block, and of what it holds, that are structure."""
@@ -21,9 +22,6 @@ TOOL_WORDS = frozenset({"type", "name", "ttl", "mcp_server_name", "allowed_calle
 """Members of a tool that are structure: rewriting them would break it."""
 
 _PLAIN = re.compile(r"[0-9]{0,3}[A-Za-z][A-Za-z0-9_./:-]{0,127}")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\r\n"
-_LEAST_SEALED = 40
-"""Characters below which base64 is taken for text: sealed content is longer."""
 
 
 def words_of(block: dict[str, Any]) -> frozenset[str]:
@@ -68,7 +66,7 @@ def is_plain(text: str) -> bool:
 def sealed(holder: dict[str, Any], name: str) -> bool:
     """Whether what stands at `holder[name]` is sealed: bytes that nobody but a provider reads."""
     value = holder[name]
-    return isinstance(value, str) and _may_be_sealed(holder, name) and _is_sealed(value)
+    return isinstance(value, str) and _may_be_sealed(holder, name) and is_base64(value)
 
 
 def _may_be_sealed(holder: dict[str, Any], name: str) -> bool:
@@ -76,7 +74,3 @@ def _may_be_sealed(holder: dict[str, Any], name: str) -> bool:
     if name == "data":
         return holder.get("type") in ("base64", "redacted_thinking")
     return name == "signature" or name.startswith("encrypted_")
-
-
-def _is_sealed(value: str) -> bool:
-    return len(value) >= _LEAST_SEALED and not value.encode().translate(None, _BASE64)

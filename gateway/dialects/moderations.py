@@ -15,13 +15,16 @@ from gateway.core.names import named
 from gateway.core.passages import Slot
 from gateway.dialects import fields
 from gateway.dialects.lens import Lens
-from gateway.dialects.places import nested, once
+from gateway.dialects.places import FREE, Grammar, nested, once
+from gateway.dialects.sealed import is_bytes
 from gateway.dialects.vocabulary import VOCABULARY
 
 DEFAULT_MODEL = "omni-moderation-latest"
 """What is asked where the caller names no model, as the API reference says."""
 
 _WORD = re.compile(r"[a-z_]{1,32}")
+_PLACED = ("text", "type", "image_url")
+_IMAGE = Grammar(VOCABULARY, sealed=lambda held, name: name == "url" and is_bytes(held[name]))
 _TYPES: fields.Types = {"input": (str, list)}
 
 
@@ -90,8 +93,9 @@ def _input_slots(request: dict[str, Any]) -> Iterator[Slot]:
 
 
 def _part_slots(part: dict[str, Any], where: str) -> Iterator[Slot]:
-    """Every text, but the addresses of images: those are findings of their own."""
+    """Every text; not the bytes of images, which are findings of their own."""
     for place, name in enumerate(part):
-        if name != "image_url":
-            inside = f"{where}/{name if name in ('text', 'type') else f'#{place}'}"
-            yield from nested(part, name, inside, "user", word=name == "type")
+        inside = f"{where}/{name if name in _PLACED else f'#{place}'}"
+        grammar = _IMAGE if name == "image_url" else FREE
+        if not (name == "image_url" and is_bytes(part[name])):
+            yield from nested(part, name, inside, "user", grammar, word=name == "type")

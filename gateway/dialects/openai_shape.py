@@ -16,6 +16,7 @@ _TYPES = {
     Code.RATE_LIMIT_EXCEEDED: "rate_limit_error",
     Code.INSUFFICIENT_SCOPE: "permission_error",
     Code.MODEL_NOT_ALLOWED: "permission_error",
+    Code.STOPPED: "permission_error",
     Code.IDENTITY_UNAVAILABLE: "server_error",
     Code.POLICY_UNAVAILABLE: "server_error",
     Code.POLICY_ERROR: "server_error",

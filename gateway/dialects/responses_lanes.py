@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from gateway.core.answer import Lane
+from gateway.dialects.sealed import is_base64, is_data_url
 
 OUTPUT_TEXT, REFUSAL = "output_text", "refusal"
 REASONING, SUMMARY = "reasoning_text", "reasoning_summary_text"
@@ -52,10 +53,12 @@ _STRUCTURE = frozenset(
     {"type", "id", "object", "status", "role", "name", "namespace", "server_label", "phase"}
     | {"execution", "fingerprint", "model"}
 )
-_UNSPOKEN = frozenset({"encrypted_content", "partial_image_b64", "logprobs", "obfuscation"})
+_SEALED = frozenset({"encrypted_content", "partial_image_b64"})
 _URLS = frozenset({"url", "image_url", "file_url"})
 _NAME = re.compile(r"[A-Za-z_][\w-]{0,63}", re.ASCII)
 _TOKEN = re.compile(r"(?=.*[A-Za-z])[\w.:/-]{1,256}", re.ASCII)
+_PADDING = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
+"""What a piece of a stream is padded with, so that its length tells nothing."""
 
 
 def lane(family: str, output_index: int, part: int = 0, piece: str = "") -> Lane:
@@ -114,9 +117,13 @@ def unspoken(holder: Any, key: Any, value: str, *, plain: bool) -> bool:
 
     Where it is `plain`, nothing is taken for a name or an id.
     """
-    if not value or key in _UNSPOKEN or (key in _URLS and value.startswith("data:")):
+    if not value or key == "logprobs":  # dropped wherever text is looked at
         return True
-    if key == "result" and holder.get("type") == "image_generation_call":
+    if key in _SEALED or (key == "result" and holder.get("type") == "image_generation_call"):
+        return is_base64(value)
+    if key == "obfuscation":
+        return _PADDING.fullmatch(value) is not None
+    if key in _URLS and is_data_url(value):
         return True
     named = isinstance(key, str) and (key in _STRUCTURE or key.endswith("_id"))
     return named and not plain and _TOKEN.fullmatch(value) is not None

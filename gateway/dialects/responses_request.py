@@ -14,6 +14,7 @@ from gateway.core.errors import Malformed
 from gateway.core.findings import Finding
 from gateway.core.names import named
 from gateway.core.passages import Slot
+from gateway.dialects.fields import one_model
 from gateway.dialects.places import is_number, once
 from gateway.dialects.responses_texts import Unread, texts
 from gateway.dialects.vocabulary import VOCABULARY
@@ -87,6 +88,7 @@ def check(body: object) -> dict[str, Any]:
         raise Malformed("'model' must be a non-empty string.", param="model")
     if len(model) > LONGEST_MODEL:
         raise Malformed(f"'model' may have {LONGEST_MODEL} characters.", param="model")
+    one_model(body)
     if body.get("conversation") is not None:
         _check_conversation(body)
     for name, value in body.items():

@@ -25,9 +25,7 @@ def well_formed(answer: dict[str, Any]) -> bool:
         return False
     if not all(_is_index(answer[name]) for name in INDICES if name in answer):
         return False
-    if not all(
-        answer.get(name) is None or isinstance(answer[name], dict) for name in ("item", "part")
-    ):
+    if not all(answer.get(name) is None or _is_typed(answer[name]) for name in ("item", "part")):
         return False
     response = answer.get("response")
     if kind is None and not _has_output(answer):
@@ -42,9 +40,14 @@ def _has_output(response: dict[str, Any]) -> bool:
     return (
         isinstance(output, list)
         and len(output) <= MOST
-        and all(isinstance(item, dict) for item in output)
+        and all(_is_typed(item) for item in output)
         and all(_parts_fit(item) for item in output)
     )
+
+
+def _is_typed(item: Any) -> bool:
+    """Whether it is an object, whose type is a string if it has one."""
+    return isinstance(item, dict) and isinstance(item.get("type"), str | None)
 
 
 def _parts_fit(item: dict[str, Any]) -> bool:

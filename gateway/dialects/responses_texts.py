@@ -8,7 +8,7 @@ API did not give; but for three kinds:
 - **credentials** (`authorization` and `headers` of an MCP server, `domain_secrets` of a
   container) of a tool that is offered: they are handed over as they came, and no inspector
   sees them;
-- **what is no text**: images, audio, files, encrypted reasoning.
+- **what is no text**: images, audio, files, encrypted reasoning, where they look like bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from gateway.core.names import named
 from gateway.core.passages import Number, Slot, slots_of
 from gateway.dialects.schemas import schema
+from gateway.dialects.sealed import is_bytes
 from gateway.dialects.vocabulary import VOCABULARY, is_token
 
 
@@ -57,7 +58,8 @@ _CREDENTIALS = {
     ),
 }
 """By an object's type: where it may hold credentials."""
-_SECRET = frozenset({"authorization", "headers", "domain_secrets"})
+_SECRETS = {"mcp": ("authorization", "headers"), "allowlist": ("domain_secrets",)}
+"""By an object's type: the members that are credentials."""
 _OFFERING = frozenset({"additional_tools", "tool_search_output", "namespace"})
 """Types whose `tools` are offered to the model; below others, it is a word like any."""
 _NAMES = frozenset(
@@ -119,7 +121,7 @@ def _object(held: dict[str, Any], where: str, role: str, plain: bool) -> Iterato
             yield Unread(label, where)
     entrusted = kind in _CREDENTIALS and _CREDENTIALS[kind].fullmatch(where) is not None
     for position, name in enumerate(list(held)):
-        if not (entrusted and name in _SECRET):
+        if not (entrusted and name in _SECRETS[kind]):
             told = name in _TOLD and (name != "tools" or kind in _OFFERING)
             inside = f"{where}/{name}" if told else f"{where}/#{position}"
             yield from texts(held, name, inside, role, plain=plain)
@@ -131,7 +133,8 @@ def _string(holder: Any, key: Any, where: str, role: str, plain: bool) -> Iterat
     if label is not None:
         if str(holder.get("type")) not in _PARTS:  # else the part was told of already
             yield Unread(label, where)
-        return
+        if is_bytes(value):
+            return
     is_name = not plain and (key in _NAMES or str(key).endswith("_id"))
     if is_name and value in VOCABULARY:
         return
@@ -140,7 +143,7 @@ def _string(holder: Any, key: Any, where: str, role: str, plain: bool) -> Iterat
 
 
 def _bytes(holder: Any, key: Any, value: str) -> str | None:
-    """What kind of thing that is no text stands at `holder[key]`; None for text."""
+    """What kind of thing that is no text belongs at `holder[key]`; None for text."""
     if key in _URLS and value.startswith("data:"):
         return "file" if key == "file_url" else "image"
     if key in _BYTES:

@@ -39,6 +39,8 @@ VKEY is the public key of the log. Have it from somebody you trust, not from who
 this file. By hand: the leaf hash is SHA-256 over a zero byte and the header (RFC 6962, 2.1); a
 proof is checked as RFC 9162, 2.1.3.2 says; a checkpoint is a signed note (c2sp.org/signed-note);
 the sha256_ct of a payload is SHA-256 over its nonce and its ciphertext, and stands in the header.
+Where a payload was in object storage, object_sha256 in the header is SHA-256 over its object, and
+what stands for the payload is the object's key, encrypted; an object that is null was deleted.
 
 What is here is proved. That nothing else was asked for and left out is proved only where all of
 the log is here.

@@ -57,7 +57,7 @@ class DialectContents:
         texts: list[str] = []
         tools: Sequence[str] = ()
         if payloads.request is not None:
-            request = dialect.check(dialect.parse(payloads.request, _kind(payloads.request)))
+            request = _request(dialect, payloads.request, sent=payloads.sent)
             texts += _asked(dialect, request, payloads.found)
             tools = dialect.tools(request)
         events = _events(payloads)
@@ -83,10 +83,17 @@ class DialectContents:
         return list(dict.fromkeys(self._blank(name.strip()) for name in names if name.strip()))
 
 
-def _kind(body: bytes) -> str:
-    """The content type of a stored body, which says it by how it begins."""
+def _request(dialect: Dialect, body: bytes, *, sent: bool) -> dict[str, Any]:
+    """What `body` asks. Only what was `sent` is known to be well formed. Raises `Malformed`, and
+    what a reader of something else raises."""
     form = _FORM.match(body)
-    return f"multipart/form-data; boundary={form[1].decode()}" if form else "application/json"
+    if form is not None:
+        kind = f"multipart/form-data; boundary={form[1].decode()}"
+        return dialect.check(dialect.parse(body, kind))
+    if not sent:
+        return dialect.check(dialect.parse(body, "application/json"))
+    request: dict[str, Any] = orjson.loads(body)
+    return request
 
 
 def _asked(

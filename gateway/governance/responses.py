@@ -75,7 +75,8 @@ class Responses:
             await self._shelf.put(kept, items=items)
         else:  # it is told again, or the provider has used an id twice: the last counts
             document = known.document | kept.document
-            document["upstream"] = came.upstream or known.document.get("upstream")
+            if came.upstream is None:  # told from the record of the exchange that it comes of
+                document |= {name: known.document.get(name) for name in ("exchange_id", "upstream")}
             await self._shelf.change(known, document, working=False, items=items)
 
     async def begin(

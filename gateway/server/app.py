@@ -22,10 +22,13 @@ from gateway.server.callers import Callers
 from gateway.server.census import DIALECT, POSTURE, Posture, census
 from gateway.server.cors import Cors
 from gateway.server.coverage import ACTION, coverage
+from gateway.server.coverage import SCHEMA as COVERAGE
 from gateway.server.data_plane import DataPlane
+from gateway.server.described import says
 from gateway.server.edge import DEPLOYMENT, Edge
 from gateway.server.errors import INTERNAL, headers_of, status_of
 from gateway.server.models import Models
+from gateway.server.openapi import PATH, document
 from gateway.server.paths import Paths
 from gateway.server.shapes import MODELS, Shapes
 
@@ -41,6 +44,9 @@ _TOO_LARGE = {
 }
 """What is said of a body that the router refused, by how its path begins."""
 
+Told: TypeAlias = Callable[[], Mapping[str, Any]]
+"""What a part says of itself: JSON."""
+
 Asked: TypeAlias = Request[Any, Any, Any]
 Lifespan: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
 
@@ -53,13 +59,15 @@ def build_app(
     callers: Callers,
     kept: Sequence[HTTPRouteHandler] = (),
     probes: Mapping[str, Probe],
+    told: Mapping[str, Told] | None = None,
     duties: Sequence[str] = (),
     origins: Collection[str] = (),
     lifespan: Lifespan | None = None,
 ) -> Litestar:
     """The application.
 
-    `dialects` are the governed endpoints, by path; `duties` what a policy may demand; `origins`
+    `dialects` are the governed endpoints, by path; `told` what parts say of themselves where
+    it is asked whether the gateway is ready; `duties` what a policy may demand; `origins`
     those of pages that may call from a browser. Raises `UndeclaredRoute`, `ValueError`.
     """
     app = Litestar(
@@ -67,8 +75,9 @@ def build_app(
             *(_governed(data_plane, path, dialect) for path, dialect in dialects.items()),
             *_models(models),
             *kept,
-            *_health(probes),
+            *_health(probes, told or {}),
             _coverage(callers, duties),
+            _openapi(callers),
         ],
         lifespan=[lifespan] if lifespan else [],
         openapi_config=None,
@@ -105,7 +114,7 @@ def _models(models: Models) -> list[Any]:
     return [list_models, one_model]
 
 
-def _health(probes: Mapping[str, Probe]) -> list[Any]:
+def _health(probes: Mapping[str, Probe], told: Mapping[str, Told]) -> list[Any]:
     @get("/livez", opt={POSTURE: Posture.HEALTH})
     async def livez() -> Response[Any]:
         """The process answers."""
@@ -116,19 +125,34 @@ def _health(probes: Mapping[str, Probe]) -> list[Any]:
         """Every part that an exchange needs can be asked."""
         state = {name: await _state(probe) for name, probe in probes.items()}
         ready = all(word == "ok" for word in state.values())
-        return _answer(state, 200 if ready else 503)
+        said = {"told": {name: tell() for name, tell in told.items()}} if told else {}
+        return _answer({**state, **said}, 200 if ready else 503)
 
     return [livez, readyz]
 
 
 def _coverage(callers: Callers, duties: Sequence[str]) -> Any:
-    @get("/api/v1/coverage", opt={POSTURE: Posture.CONTROL})
+    @get("/api/v1/coverage", opt={POSTURE: Posture.CONTROL} | says(COVERAGE))
     async def covered(request: Asked) -> Response[Any]:
         """What is governed where."""
         await callers.principal(request.headers, ACTION)
         return _answer(coverage(census(request.app), duties))
 
     return covered
+
+
+def _openapi(callers: Callers) -> Any:
+    described: dict[str, Any] = {}
+
+    @get(PATH, opt={POSTURE: Posture.CONTROL} | says({"type": "object"}))
+    async def openapi(request: Asked) -> Response[Any]:
+        """This description."""
+        await callers.anybody(request.headers)
+        if not described:
+            described.update(document(request.app))
+        return _answer(described)
+
+    return openapi
 
 
 def _tell_methods(request: Asked) -> Response[Any] | None:

@@ -11,12 +11,23 @@ from litestar import MediaType, Request, Response, delete, get, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from gateway.core.audit import DIMENSIONS, Filters
+from gateway.core.audit import (
+    DIMENSIONS,
+    MOST_ROWS,
+    Facets,
+    Filters,
+    Page,
+    Session,
+    StoredQuery,
+)
 from gateway.core.errors import Malformed
 from gateway.core.ids import new_id
 from gateway.core.json_body import parse
 from gateway.core.principal import Principal
-from gateway.governance.audits import Audits
+from gateway.governance.audits import Audits, Content, Timeline
+from gateway.governance.explaining import Explanation
+from gateway.server.described import TEXT, Param, says
+from gateway.server.openapi import filters_query
 
 Who: TypeAlias = Callable[[Mapping[str, str], str], Awaitable[Principal]]
 """Whose a request with these headers is, if they may do this action. Raises `Denied`."""
@@ -28,6 +39,32 @@ READ = "audit.read"
 REASON = "x-govgate-reason"
 _PAGE = 50
 _EXCLUDE = "exclude."
+_FILTERS = filters_query(Filters, DIMENSIONS)
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": _PAGE}
+_PAGES = {
+    "after": Param(TEXT, "Where the page begins: `next` of the page before."),
+    "limit": Param(_LIMIT, ""),
+}
+_PART = Param({"type": "array", "items": TEXT}, "The names of the payloads; all when not given.")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The exchange that an id belongs to."""
+
+    exchange_id: str
+
+
+class Queries(msgspec.Struct, frozen=True):
+    """The kept queries, by name."""
+
+    queries: tuple[StoredQuery, ...]
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """A query that is kept no more."""
+
+    name: str
+    deleted: bool
 
 
 def audit_routes(who: Who, audits: Audits, opt: Mapping[str, Any]) -> Sequence[HTTPRouteHandler]:
@@ -37,7 +74,7 @@ def audit_routes(who: Who, audits: Audits, opt: Mapping[str, Any]) -> Sequence[H
 
 
 def _lists(who: Who, audits: Audits, opt: dict[str, Any]) -> Sequence[HTTPRouteHandler]:
-    @get("/api/v1/exchanges", opt=opt)
+    @get("/api/v1/exchanges", opt=opt | says(Page, query={**_FILTERS, **_PAGES}))
     async def exchanges(request: _Asked) -> _Told:
         """The newest exchanges that match."""
         principal = await who(request.headers, READ)
@@ -45,38 +82,41 @@ def _lists(who: Who, audits: Audits, opt: dict[str, Any]) -> Sequence[HTTPRouteH
         after, limit = asked.pop("after", [None])[-1], asked.pop("limit", [str(_PAGE)])[-1]
         return _answer(await audits.page(principal, filters_of(asked), after, _number(limit)))
 
-    @get("/api/v1/exchanges/facets", opt=opt)
+    @get("/api/v1/exchanges/facets", opt=opt | says(Facets, query=_FILTERS))
     async def facets(request: _Asked) -> _Told:
         """What the newest matches are made of."""
         principal = await who(request.headers, READ)
         return _answer(await audits.facets(principal, filters_of(_query(request))))
 
-    @get("/api/v1/sessions/{id:str}", opt=opt)
+    @get("/api/v1/sessions/{id:str}", opt=opt | says(Session))
     async def session(request: _Asked, id: FromPath[str]) -> _Told:
         """The exchanges of a session, the oldest first."""
         return _answer(await audits.session(await who(request.headers, READ), id))
 
-    @get("/api/v1/find/{id:path}", opt=opt)
+    @get("/api/v1/find/{id:path}", opt=opt | says(Found))
     async def find(request: _Asked, id: FromPath[str]) -> _Told:
         """The exchange that any id belongs to."""
         principal = await who(request.headers, READ)
-        return _answer({"exchange_id": await audits.find(principal, id.removeprefix("/"))})
+        return _answer(Found(await audits.find(principal, id.removeprefix("/"))))
 
     return [exchanges, facets, session, find]
 
 
 def _one(who: Who, audits: Audits, opt: dict[str, Any]) -> Sequence[HTTPRouteHandler]:
-    @get("/api/v1/exchanges/{id:str}", opt=opt)
+    @get("/api/v1/exchanges/{id:str}", opt=opt | says(Timeline))
     async def exchange(request: _Asked, id: FromPath[str]) -> _Told:
         """What happened in an exchange, without anything that was said."""
         return _answer(await audits.exchange(await who(request.headers, READ), id))
 
-    @get("/api/v1/exchanges/{id:str}/explain", opt=opt)
+    @get("/api/v1/exchanges/{id:str}/explain", opt=opt | says(Explanation))
     async def explained(request: _Asked, id: FromPath[str]) -> _Told:
         """Why it was decided as it was."""
         return _answer(await audits.explain(await who(request.headers, READ), id))
 
-    @get("/api/v1/exchanges/{id:str}/content", opt=opt)
+    reason = Param(TEXT, "Why it is read; goes on record first.", required=True)
+    told = says(Content, query={"part": _PART}, headers={REASON: reason})
+
+    @get("/api/v1/exchanges/{id:str}/content", opt=opt | told)
     async def content(request: _Asked, id: FromPath[str]) -> _Told:
         """What was said, in clear. That it is read is on record first."""
         principal = await who(request.headers, READ)
@@ -91,24 +131,24 @@ def _one(who: Who, audits: Audits, opt: dict[str, Any]) -> Sequence[HTTPRouteHan
 
 
 def _kept(who: Who, audits: Audits, opt: dict[str, Any]) -> Sequence[HTTPRouteHandler]:
-    @get("/api/v1/queries", opt=opt)
+    @get("/api/v1/queries", opt=opt | says(Queries))
     async def queries(request: _Asked) -> _Told:
         """The kept queries."""
         saved = await audits.saved(await who(request.headers, READ))
-        return _answer({"queries": list(saved)})
+        return _answer(Queries(tuple(saved)))
 
-    @put("/api/v1/queries/{name:str}", opt=opt)
+    @put("/api/v1/queries/{name:str}", opt=opt | says(StoredQuery, takes=Filters))
     async def save(request: _Asked, name: FromPath[str]) -> _Told:
         """Keep a query: the body is its filters."""
         principal = await who(request.headers, READ)
         filters = filters_from(parse(await request.body()))
         return _answer(await audits.save(principal, name, filters))
 
-    @delete("/api/v1/queries/{name:str}", opt=opt, status_code=200)
+    @delete("/api/v1/queries/{name:str}", opt=opt | says(Forgotten), status_code=200)
     async def forget(request: _Asked, name: FromPath[str]) -> _Told:
         """Forget a query of one's own."""
         await audits.forget(await who(request.headers, READ), name)
-        return _answer({"name": name, "deleted": True})
+        return _answer(Forgotten(name, deleted=True))
 
     return [queries, save, forget]
 

@@ -17,12 +17,17 @@ class Callers:
 
     async def principal(self, headers: Mapping[str, str], action: str) -> Principal:
         """The caller, who may do `action`. Raises `Denied`, `Unavailable`."""
+        principal = await self.anybody(headers)
+        if not principal.may_call(action):
+            raise Denied(Code.INSUFFICIENT_SCOPE, f"This key may not call {action}.")
+        return principal
+
+    async def anybody(self, headers: Mapping[str, str]) -> Principal:
+        """The caller, whatever they may do. Raises `Denied`, `Unavailable`."""
         credential = credential_of(headers)
         principal = await self._keys.principal(credential) if credential else None
         if principal is None:
             raise Denied(Code.INVALID_API_KEY, "The API key is missing or not valid.")
-        if not principal.may_call(action):
-            raise Denied(Code.INSUFFICIENT_SCOPE, f"This key may not call {action}.")
         return principal
 
 

@@ -17,6 +17,33 @@ from gateway.server.census import Posture, Route
 ACTION = "coverage.read"
 APPLIES = "applies"
 
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["endpoints"],
+    "properties": {
+        "endpoints": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "methods", "posture"],
+                "properties": {
+                    "path": {"type": "string"},
+                    "methods": {"type": "array", "items": {"type": "string"}},
+                    "posture": {"enum": [str(posture) for posture in Posture]},
+                    "action": {"type": "string"},
+                    "dialect": {"type": "string"},
+                    "accepts": {"type": "array", "items": {"type": "string"}},
+                    "streamed": {"type": "boolean"},
+                    "request": {"type": "object"},
+                    "answer": {"type": "object"},
+                    "checks": {"type": "object"},
+                },
+            },
+        }
+    },
+}
+"""What `GET /api/v1/coverage` answers, as a JSON Schema."""
+
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "pseudonymise": (),
     "mask": (),

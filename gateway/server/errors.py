@@ -21,6 +21,7 @@ STATUS: dict[Code, int] = {
     Code.MODEL_NOT_FOUND: 404,
     Code.MODEL_NOT_PRICED: 400,
     Code.CONTENT_FILTER: 400,
+    Code.STOPPED: 403,
     Code.INVALID_JSON: 400,
     Code.INVALID_REQUEST: 400,
     Code.REQUEST_TOO_LARGE: 413,
@@ -28,6 +29,12 @@ STATUS: dict[Code, int] = {
     Code.UNKNOWN_URL: 404,
     Code.NOT_FOUND: 404,
     Code.METHOD_NOT_ALLOWED: 405,
+    Code.CONFLICT: 409,
+    Code.OWNED_ELSEWHERE: 409,
+    Code.STEP_REFUSED: 409,
+    Code.PRECONDITION_FAILED: 412,
+    Code.PRECONDITION_REQUIRED: 428,
+    Code.UNUSABLE_PACK: 422,
     Code.POLICY_UNAVAILABLE: 503,
     Code.POLICY_ERROR: 503,
     Code.REVIEWS_UNAVAILABLE: 503,
@@ -42,7 +49,13 @@ STATUS: dict[Code, int] = {
 }
 
 _NEVER_RETRY = frozenset(
-    {Code.INSUFFICIENT_QUOTA, Code.POLICY_ERROR, Code.REVIEWS_UNAVAILABLE, Code.INTERNAL_ERROR}
+    {
+        Code.INSUFFICIENT_QUOTA,
+        Code.STOPPED,
+        Code.POLICY_ERROR,
+        Code.REVIEWS_UNAVAILABLE,
+        Code.INTERNAL_ERROR,
+    }
 )
 """Repeating these changes nothing, though clients would repeat their status."""
 

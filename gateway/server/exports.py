@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import Stream
@@ -14,7 +16,9 @@ from gateway.core.errors import Malformed
 from gateway.core.ids import new_id
 from gateway.core.principal import Principal
 from gateway.governance.exports import MOST_LEAVES, Exports
+from gateway.governance.formats import FORMATS
 from gateway.governance.sinks import PREFIX, Sinks
+from gateway.server.described import NUMBER, TEXT, Param, says
 
 Who: TypeAlias = Callable[[Mapping[str, str], str], Awaitable[Principal]]
 """Whose a request with these headers is, if they may do this action. Raises `Denied`."""
@@ -25,7 +29,29 @@ NEXT = "x-govgate-next-leaf"
 RECORDED = "x-govgate-export-entry"
 _LIMIT = "1000"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
-_KNOWN = frozenset({"format", "from_leaf", "limit"})
+_QUERY = {
+    "format": Param({"enum": sorted(FORMATS), "default": "jsonl"}, ""),
+    "from_leaf": Param({**NUMBER, "default": 0}, "The leaf to begin at."),
+    "limit": Param({**NUMBER, "maximum": MOST_LEAVES, "default": int(_LIMIT)}, "How many leaves."),
+}
+_MEDIA = tuple(sorted({each.media.partition(";")[0] for each in FORMATS.values()}))
+
+
+class SinkState(msgspec.Struct, frozen=True):
+    """How far a sink is; `failed` is why it waits."""
+
+    name: str
+    position: int
+    behind: int
+    failed: str | None
+    updated_at: datetime | None
+
+
+class SinkStates(msgspec.Struct, frozen=True):
+    """Every sink. `size` counts the entries of the log."""
+
+    size: int
+    sinks: tuple[SinkState, ...]
 
 
 def export_routes(
@@ -33,12 +59,12 @@ def export_routes(
 ) -> Sequence[HTTPRouteHandler]:
     """The handlers, each with the route options `opt`."""
 
-    @get("/api/v1/export", opt=dict(opt))
+    @get("/api/v1/export", opt=dict(opt) | says(TEXT, media=_MEDIA, query=_QUERY))
     async def export(request: _Asked) -> Stream:
         """The records at the leaves from `from_leaf`; the next cursor is in a header."""
         principal = await who(request.headers, ACTION)
         asked = request.query_params
-        if unknown := set(asked) - _KNOWN:
+        if unknown := set(asked) - set(_QUERY):
             raise Malformed(f"There is no {min(unknown)!r} here.", param=min(unknown))
         begin, limit = _number(asked, "from_leaf", "0"), _number(asked, "limit", _LIMIT)
         handed = await exports.page(principal, asked.get("format", "jsonl"), begin, limit)
@@ -47,21 +73,21 @@ def export_routes(
             headers[RECORDED] = handed.recorded_as
         return Stream(handed.pieces, media_type=handed.format.media, headers=headers)
 
-    @get("/api/v1/sinks", opt=dict(opt))
-    async def standing(request: _Asked) -> Response[Any]:
+    @get("/api/v1/sinks", opt=dict(opt) | says(SinkStates))
+    async def standing(request: _Asked) -> Response[SinkStates]:
         """How far each sink is, and why one that waits does."""
         size, stands = await sinks.standing(await who(request.headers, ACTION))
-        told = [
-            {
-                "name": one.name.removeprefix(PREFIX),
-                "position": one.position,
-                "behind": size - one.position,
-                "failed": one.failed,
-                "updated_at": one.updated_at,
-            }
+        told = tuple(
+            SinkState(
+                name=one.name.removeprefix(PREFIX),
+                position=one.position,
+                behind=size - one.position,
+                failed=one.failed,
+                updated_at=one.updated_at,
+            )
             for one in stands
-        ]
-        return Response({"size": size, "sinks": told}, headers=_headers())
+        )
+        return Response(SinkStates(size, told), headers=_headers())
 
     return [export, standing]
 

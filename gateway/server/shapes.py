@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.dialect import Dialect
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, Unusable
 from gateway.dialects import openai_shape
 from gateway.server.errors import status_of, with_request_id
 
@@ -25,6 +25,10 @@ _TITLES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
+    422: "Unprocessable Content",
+    428: "Precondition Required",
     429: "Too Many Requests",
     500: "Internal Server Error",
     503: "Service Unavailable",
@@ -65,8 +69,9 @@ def is_below(path: str, root: str) -> bool:
 
 
 def _problem(path: str, error: GatewayError, request_id: str) -> dict[str, Any]:
-    """Problem details (RFC 9457). `code` and `request_id` are members of our own."""
+    """Problem details (RFC 9457). `code`, `request_id` and `problems` are members of our own."""
     status = status_of(error)
+    more = {"problems": list(error.problems)} if isinstance(error, Unusable) else {}
     return {
         "type": "about:blank",
         "title": _TITLES.get(status, "Error"),
@@ -75,4 +80,5 @@ def _problem(path: str, error: GatewayError, request_id: str) -> dict[str, Any]:
         "instance": path,
         "code": str(error.code),
         "request_id": request_id,
+        **more,
     }

@@ -18,6 +18,7 @@ from gateway.core.attribution import attribution_of
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, GatewayError
 from gateway.core.exchange import Exchange, Outcome, outcome_of
+from gateway.core.model_name import is_model_name
 from gateway.core.money import dollars
 from gateway.core.pipeline import Proceed
 from gateway.core.ports import Journal
@@ -187,10 +188,14 @@ class _Inflow:
 
 
 def _opened(exchange: Exchange) -> Entry:
-    """The request as it came: who, what for, which model; its text only in parts."""
+    """The request as it came: who, what for, which model; its text only in parts.
+
+    What does not look like the name of a model is text too.
+    """
+    asked = exchange.request.get("model")
     facts: dict[str, Any] = {
         "action": exchange.dialect.action,
-        "model": exchange.request.get("model"),
+        "model": asked if isinstance(asked, str) and is_model_name(asked) else None,
         "stream": exchange.streamed,
         "started": exchange.started.isoformat(timespec="milliseconds"),
     }

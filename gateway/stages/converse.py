@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from gateway.core.answer import Events
+from gateway.core.answer import Event, Events
 from gateway.core.dialect import read_again
 from gateway.core.errors import Denied, GatewayError
 from gateway.core.exchange import Exchange
@@ -59,9 +59,11 @@ class Converse:
 
         It is on record and paid for by then: not to tell it would only have it asked again.
         """
+        said: list[Event] = []
         async for event in events:
+            said.append(event)
             if event.whole or exchange.dialect.complete(exchange.request, (), event):
-                told = exchange.dialect.fold([event])
+                told = exchange.dialect.fold(said)
                 if told.get("status") == "completed" and exchange.declined is None:
                     await self._append(exchange, id, told)
             yield event

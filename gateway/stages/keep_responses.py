@@ -78,11 +78,13 @@ class KeepResponses:
         It is on record and paid for by then: not to tell it would only have it asked again. What
         was declined is not kept: the provider knows of nothing to go on from.
         """
+        said: list[Event] = []
         async for event in events:
+            said.append(event)
             ends = event.whole or exchange.dialect.complete(exchange.request, (), event)
             if ends and exchange.declined is None:
                 asked = orjson.loads(exchange.received)
-                told = exchange.dialect.fold([event])
+                told = exchange.dialect.fold(said)
                 try:
                     came = Came(exchange.id, exchange.account.upstream)
                     await self._stored.keep(exchange.principal, asked, told, came)

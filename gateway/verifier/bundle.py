@@ -28,6 +28,7 @@ from gateway.core.bundles import (
 from gateway.core.merkle import TILE_HEIGHT, Frontier, ProofError, leaf_hash, verify_inclusion
 from gateway.core.note_keys import NoteError
 from gateway.core.notes import Checkpoint, add, checkpoint_of
+from gateway.verifier.objects import ObjectCheck
 from gateway.verifier.report import Report
 from gateway.verifier.rows import StoredEntry, StoredLeaf, StoredPart
 from gateway.verifier.verify import (
@@ -43,6 +44,7 @@ from gateway.verifier.verify import (
 _LINE = ("leaf_index", "entry_id", "leaf_hash", "entry", "parts", "proof")
 _ENTRY = ("exchange_id", "kind", "org_id", "team", "app", "key_id", "writer_epoch", "writer_seq")
 _PART = ("part", "alg", "size", "sha256_ct", "key_commit", "nonce", "ciphertext")
+_OBJECT = ("object_sha256", "object")
 _NONCE = 12
 _LONGEST_LINE = 1 << 30
 _PRUNED_KIND = "retention.pruned"
@@ -156,8 +158,8 @@ def verify_bundle(path: Path, trusted: Trusted) -> Report:
 
 def _verify_some(bundle: Bundle, trusted: Trusted) -> Report:
     """Each entry by itself, against the last checkpoint that is signed."""
-    state = State(Report())
-    report = state.report
+    report = Report()
+    state = State(report, ObjectCheck(report))
     read_checkpoints(bundle, trusted, state)
     last = bundle.last()
     if last not in state.wanted.get(last.size, ()):
@@ -209,8 +211,11 @@ def _check_entry(leaf: StoredLeaf, parts: list[StoredPart], state: State) -> Non
     said = {part["part"]: part for part in header["parts"]}
     for part in parts:
         report.parts += 1
-        if part.part not in said or not is_kept(part, said.pop(part.part)):
+        promised = said.pop(part.part, None)
+        if promised is None or not is_kept(part, promised):
             report.add(leaf.place, f"its payload {part.part} is not its own", leaf.entry_id)
+        else:
+            state.objects.check(leaf.place, header, part, promised)
     if said:
         state.missing.append((leaf.place, leaf.entry_id))
 
@@ -224,15 +229,25 @@ def _entry(line: dict[str, Any]) -> tuple[StoredLeaf, list[StoredPart], list[byt
         columns += decoded(stored["header"]), decoded(stored["leaf_hash"])
         entry = StoredEntry._make([entry_id, *columns])
     leaf = StoredLeaf(line["leaf_index"], entry_id, decoded(line["leaf_hash"]), entry)
-    parts = [_part(entry_id, exactly(part, *_PART)) for part in line["parts"]]
+    parts = [_part(entry_id, part) for part in line["parts"]]
     proof = line["proof"]
     return leaf, parts, None if proof is None else [decoded(each) for each in proof]
 
 
-def _part(entry_id: str, told: dict[str, Any]) -> StoredPart:
+def _part(entry_id: str, told: Any) -> StoredPart:
+    """A payload; of one that is in object storage, with its object where the bundle has it."""
+    away = isinstance(told, dict) and "object_sha256" in told
+    exactly(told, *_PART, *(_OBJECT if away else ()))
     nonce = decoded(told["nonce"])
     if len(nonce) != _NONCE:
         raise BundleError("a nonce has another length")
     digests = decoded(told["sha256_ct"]), decoded(told["key_commit"])
     content = nonce + decoded(told["ciphertext"])
-    return StoredPart(entry_id, told["part"], told["alg"], told["size"], *digests, content)
+    stored = StoredPart(entry_id, told["part"], told["alg"], told["size"], *digests, content)
+    if not away:
+        return stored
+    held = told["object"]
+    return stored._replace(
+        object_digest=decoded(told["object_sha256"]),
+        object_content=None if held is None else decoded(held),
+    )

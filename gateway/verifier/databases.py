@@ -24,7 +24,7 @@ _LEAVES = (
 )
 _PARTS = (
     "SELECT l.leaf_index, p.entry_id, p.part, p.alg, p.size, p.sha256_ct, p.key_commit, p.nonce,"
-    " p.ciphertext FROM log_leaf l JOIN audit_part p ON p.entry_id = l.entry_id"
+    " p.ciphertext, p.object_sha256 FROM log_leaf l JOIN audit_part p ON p.entry_id = l.entry_id"
     " ORDER BY l.leaf_index, p.part"
 )
 _WAITING = (
@@ -58,12 +58,13 @@ class DatabaseSource:
             yield StoredLeaf(index, entry_id, _bytes(leaf), found)
 
     def parts(self) -> Iterator[tuple[int, StoredPart]]:
-        for index, entry_id, part, alg, size, digest, commit, nonce, text in self._query(_PARTS):
-            content = _bytes(nonce) + _bytes(text)
-            stored = StoredPart(
-                entry_id, part, alg, size, _bytes(digest), _bytes(commit), content
-            )  # fmt: skip
-            yield index, stored
+        for index, entry_id, part, alg, size, *stored, kept in self._query(_PARTS):
+            digest, commit, nonce, text = map(_bytes, stored)
+            named = None if kept is None else _bytes(kept)
+            yield (
+                index,
+                StoredPart(entry_id, part, alg, size, digest, commit, nonce + text, named),
+            )
 
     def waiting(self) -> Iterator[StoredEntry]:
         return map(_entry, self._query(_WAITING))

@@ -32,6 +32,12 @@ class Report:
     """Entries that are written, and not in the log yet."""
     pruned: int = 0
     """Entries whose payloads were deleted when their time was over, as the log says."""
+    objects: int = 0
+    """Payloads in object storage that were hashed again."""
+    unchecked: int = 0
+    """Payloads in object storage that were not there to be hashed."""
+    erased: int = 0
+    """Objects that were deleted after their keys were destroyed, as the log says."""
     open: int = 0
     """Exchanges that have not ended."""
     checkpoints: int = 0
@@ -66,6 +72,9 @@ class Report:
             "parts": self.parts,
             "waiting": self.waiting,
             "pruned": self.pruned,
+            "objects": self.objects,
+            "unchecked": self.unchecked,
+            "erased": self.erased,
             "open": self.open,
             "checkpoints": self.checkpoints,
             "signed": self.signed,

@@ -42,6 +42,10 @@ class StoredPart(NamedTuple):
     key_commit: bytes
     content: bytes
     """The nonce and the ciphertext: what is hashed."""
+    object_digest: bytes | None = None
+    """What the row says the hash of its object in object storage is."""
+    object_content: bytes | None = None
+    """The object, where it came with the row."""
 
 
 class Source(Protocol):

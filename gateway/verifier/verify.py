@@ -7,6 +7,7 @@
 5. Each checkpoint is signed by the log's key and has the tree's root at its size; witnesses'
    lines are theirs. A checkpoint from elsewhere is held against the tree as well.
 6. Payloads that are gone are those that an entry of the log says were deleted.
+7. Each object is hashed again that a header names; one that is gone was erased, as the log says.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from gateway.core.merkle import TILE_HEIGHT, Frontier, leaf_hash
 from gateway.core.note_keys import NoteError, Verifier
 from gateway.core.notes import Checkpoint, add, checkpoint_of, opened
+from gateway.verifier.objects import DESTROYED, ObjectCheck, Read
 from gateway.verifier.report import Report
 from gateway.verifier.rows import Source, StoredEntry, StoredLeaf, StoredPart
 
@@ -53,6 +55,7 @@ class State:
     """What is known while the log is read from its beginning."""
 
     report: Report
+    objects: ObjectCheck
     frontier: Frontier = field(default_factory=Frontier)
     writers: dict[str, _Writer] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
@@ -65,9 +68,14 @@ class State:
     """Checkpoints by size, to be held against the tree when it is that large."""
 
 
-def verify(source: Source, trusted: Trusted) -> Report:
-    """Read all of `source`, and say what is not as it was written."""
-    state = State(Report())
+def verify(source: Source, trusted: Trusted, read: Read | None = None) -> Report:
+    """Read all of `source`, and say what is not as it was written.
+
+    `read` reads objects; without it, those that are not in `source` are only counted. Raises
+    what it raises.
+    """
+    report = Report()
+    state = State(report, ObjectCheck(report, read))
     read_checkpoints(source, trusted, state)
     nodes, parts = _Nodes(source.nodes(), state.report), _Parts(source.parts(), state)
     _hold_against(state, 0)
@@ -85,6 +93,7 @@ def verify(source: Source, trusted: Trusted) -> Report:
     _check_cut_off(state)
     _read_waiting(source, state)
     check_pruned(source, state)
+    state.objects.finish()
     for stray in source.strays():
         state.report.add(size, stray)
     state.report.open = len(state.open)
@@ -157,6 +166,8 @@ def _keep_count(entry: StoredEntry, header: dict[str, Any], index: int, state: S
         facts = header.get("facts", {})
         said = facts.get("count", 0), str(facts.get("digest"))
         state.prunings[entry.entry_id] = (index, *said)
+    elif entry.kind == DESTROYED:
+        state.objects.note(header.get("facts", {}))
 
 
 class _Parts:
@@ -180,6 +191,8 @@ class _Parts:
                 report.add(index, f"it has a payload {part.part} that it does not name", entry_id)
             elif said is not None and not is_kept(part, said):
                 report.add(index, f"its payload {part.part} is not what was written", entry_id)
+            elif said is not None and header is not None:
+                self._state.objects.check(index, header, part, said)
         if promised:
             self._state.missing.append((index, entry_id))
 
@@ -194,9 +207,11 @@ def is_kept(part: StoredPart, said: dict[str, Any]) -> bool:
     """Whether a payload's bytes and its row are what the header names."""
     digest = hashlib.sha256(part.content).digest()
     named = part.alg, part.size, part.key_commit.hex()
+    kept = part.object_digest
     return (
         digest == part.digest
         and digest.hex() == said["sha256_ct"]
+        and (kept.hex() if kept is not None else None) == said.get("object_sha256")
         and named == (said["alg"], said["size"], said["key_commit"])
     )
 

@@ -1,14 +1,10 @@
 # The one question the gateway asks is data.govgate.decision.
 #
-# A pack is data: its rules, keyed by kind and id, stand at data.pack.rules, its exceptions at
-# data.pack.exceptions. Each kind of rule adds to `hits`, in a file of its own; what a hit
+# The packs in force are data: their rules, keyed by kind and id, stand at data.pack.rules, their
+# exceptions at data.pack.exceptions. Each kind of rule adds to `hits`, in a file of its own; what a hit
 # amounts to is settled here. Deny wins, then review, then obligations, then allow; what no
 # model_access rule admits is denied.
 package govgate
-
-# The decision, and the revision of the pack that it was made with: one answer, so that a
-# server cannot change its pack in between.
-answer := {"revision": data.pack.revision, "decision": decision}
 
 default decision := {
 	"effect": "deny",

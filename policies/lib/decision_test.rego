@@ -17,12 +17,6 @@ test_a_plain_question_is_allowed if {
 	}
 }
 
-test_the_revision_comes_with_the_decision if {
-	answer := govgate.answer with input as question with data.pack as pack({})
-	answer.revision == "sha256:test"
-	answer.decision.effect == "allow"
-}
-
 test_without_a_pack_everything_is_denied if {
 	decision := govgate.decision with input as question
 	decision.effect == "deny"
@@ -168,6 +162,19 @@ test_selectors if {
 	] {
 		decided(changed({"when": when})).effect == "allow"
 	}
+}
+
+# A rule of a pack with attachments applies where one of them selects, and its own `when` too.
+test_attachments if {
+	here := {"apps": ["shop-bot"]}
+	elsewhere := {"apps": ["lab"]}
+	every places in [null, [{}], [here], [elsewhere, here]] {
+		decided(changed({"attached": places})).effect == "deny"
+	}
+	every places in [[], [elsewhere], [elsewhere, {"unheard_of": ["x"]}]] {
+		decided(changed({"attached": places})).effect == "allow"
+	}
+	decided(changed({"attached": [here], "when": elsewhere})).effect == "allow"
 }
 
 test_patterns if {

@@ -6,7 +6,16 @@ in_force(rule) if {
 	rule.mode in {"observe", "enforce"}
 	begun(rule.from)
 	not over(rule.until)
+	attached(rule.attached)
 	applies(rule.when)
+}
+
+# Where the attachments of its pack put a rule: anywhere when it has none, else where one selects.
+attached(null)
+
+attached(places) if {
+	some where in places
+	applies(where)
 }
 
 begun(null)

@@ -59,7 +59,7 @@ said(kind, label) := object.union(finding(kind, label), {"direction": "output"})
 rule(kind, more) := object.union(
 	{
 		"kind": kind, "mode": "enforce", "floor": false, "from": null, "until": null,
-		"when": {}, "params": {}, "on_match": null, "on_error": null,
+		"when": {}, "attached": null, "params": {}, "on_match": null, "on_error": null,
 		"code": "tested", "severity": "medium", "message": {"en": "Tested."},
 	},
 	more,

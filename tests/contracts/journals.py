@@ -18,6 +18,7 @@ from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.tables import AuditEntry, Budget, BudgetPost, Reservation, table
 from gateway.core.ids import new_id
 from gateway.core.money import Money
+from gateway.core.objects import PayloadObjects
 from gateway.core.ports import Journal
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Kind
@@ -70,9 +71,12 @@ class SqlLedger:
 
     @classmethod
     @asynccontextmanager
-    async def on(cls, url: str, keyring: Keyring, **options: Any) -> AsyncIterator[SqlLedger]:
-        """A running journal over a migrated database."""
-        ledger = cls(SqlJournal(url, keyring, **options), SqlRecords(url, keyring))
+    async def on(
+        cls, url: str, keyring: Keyring, objects: PayloadObjects | None = None, **options: Any
+    ) -> AsyncIterator[SqlLedger]:
+        """A running journal over a migrated database; `objects` has its large payloads."""
+        records = SqlRecords(url, keyring, objects=objects)
+        ledger = cls(SqlJournal(url, keyring, **options), records)
         await ledger.journal.start()
         try:
             yield ledger

@@ -178,7 +178,11 @@ def pack(dice: Random) -> dict[str, Any]:
         }
         for at in range(dice.randint(0, 3) if exceptable else 0)
     ]
-    return {"rules": rules, "exceptions": exceptions}
+    attachments = [
+        {"rules": dice.choice([["*"], ["*-*"], [rules[0]["id"]]]), "when": selectors(dice)}
+        for _ in range(dice.choice([0, 0, 0, 1, 3]) if rules else 0)
+    ]
+    return {"rules": rules, "exceptions": exceptions, "attachments": attachments}
 
 
 KINDS = [
@@ -210,6 +214,8 @@ def write_pack(documents: dict[str, Any], folder: Path) -> Path:
     lists = [{"id": id, "title": id, "phrases": {"en": [f"a {id} phrase"]}} for id in LISTS]
     (folder / "lists" / "all.yaml").write_text("\n---\n".join(map(json.dumps, lists)))
     (folder / "exceptions.yaml").write_text(json.dumps(documents["exceptions"]))
+    if attachments := documents.get("attachments"):
+        (folder / "attachments.yaml").write_text(json.dumps(attachments))
     return folder
 
 

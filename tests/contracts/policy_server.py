@@ -17,9 +17,9 @@ from opa_client.opa import OpaClient
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "policies" / "lib"
 PACKAGE = "package govgate\n"
-ANSWER = 'answer := {"revision": data.pack.revision, "decision": decision}'
-"""As in policies/lib/decision.rego."""
-STARTING = 30.0  # seconds; a bound for a broken start, not a measure
+ANSWER = 'answer := {"revision": data.fixed.revision, "decision": decision}'
+"""In place of what stands in policies/lib/served.rego."""
+STARTING = 120.0  # seconds; a bound for a broken start, not a measure
 
 
 def opa_binary() -> str:
@@ -64,8 +64,12 @@ class PolicyServer:
         self.publish_rules("\n".join(path.read_text().replace(PACKAGE, "") for path in files))
 
     def publish_pack(self, data: Mapping[str, Any]) -> None:
-        """`data` at `data.pack`, in place of what was there."""
-        self._client.update_or_create_data(dict(data), "pack")
+        """`data` as the only revision, in place of what was there."""
+        self.publish_packs({data["revision"]: data} if data else {})
+
+    def publish_packs(self, packs: Mapping[str, Mapping[str, Any]]) -> None:
+        """What is decided by, by revision, in place of what was there."""
+        self._client.update_or_create_data(dict(packs), "packs")
 
     def publish_rules(self, rego: str) -> None:
         """Rules of the package govgate, in place of those that were there."""
@@ -76,7 +80,7 @@ class PolicyServer:
         always = "true" if decision is not None else "false"
         decided = f"decision := {json.dumps(decision)} if {always}"
         self.publish_rules(f"{decided}\n\n{ANSWER}")
-        self.publish_pack({"revision": revision})
+        self._client.update_or_create_data({"revision": revision}, "fixed")
 
     def stop(self) -> None:
         self._client.close_connection()

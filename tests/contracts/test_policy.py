@@ -14,9 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adapters.opa import OpaServerPolicy
+from gateway.adapters.opa import OpaServer, OpaServerPolicy
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import Pack, check_tables, engine, load_pack, question_of, well_formed
+from gateway.adapters.packs import (
+    Pack,
+    check_tables,
+    engine,
+    load_pack,
+    question_of,
+    read_folder,
+    well_formed,
+)
 from gateway.core.errors import Code, Unavailable
 from gateway.core.policy import Effect
 from gateway.core.ports import Policy
@@ -50,6 +58,16 @@ class InProcess:
         yield WasmPolicy(MODULE, pack.data, pack.revision)
 
 
+@asynccontextmanager
+async def asking(server: PolicyServer, revision: str) -> AsyncIterator[OpaServerPolicy]:
+    """A policy that asks `server`."""
+    client = OpaServer(server.url, timeout=30)
+    try:
+        yield OpaServerPolicy(client, revision)
+    finally:
+        await client.stop()
+
+
 @dataclass
 class OnServer:
     server: PolicyServer
@@ -57,11 +75,8 @@ class OnServer:
     @asynccontextmanager
     async def policy(self, pack: Pack) -> AsyncIterator[Policy]:
         await asyncio.to_thread(self.server.publish_pack, pack.data)
-        policy = OpaServerPolicy(self.server.url, pack.revision, timeout=30)
-        try:
+        async with asking(self.server, pack.revision) as policy:
             yield policy
-        finally:
-            await policy.stop()
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +99,7 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 @pytest.fixture(scope="module")
 def baseline() -> Pack:
-    return load_pack(BASELINE)
+    return load_pack(read_folder(BASELINE))
 
 
 async def test_the_shipped_pack_passes_its_own_tables(host: Host, baseline: Pack) -> None:
@@ -195,11 +210,10 @@ async def fixed(kind: str, request: pytest.FixtureRequest, answer: object) -> As
         return
     server: PolicyServer = request.getfixturevalue("server")
     await asyncio.to_thread(server.publish_fixed, answer, REVISION)
-    policy = OpaServerPolicy(server.url, REVISION, timeout=30)
     try:
-        yield policy
+        async with asking(server, REVISION) as policy:
+            yield policy
     finally:
-        await policy.stop()
         await asyncio.to_thread(server.publish_library)
 
 
@@ -226,31 +240,46 @@ async def test_a_well_formed_answer_is_taken(kind: str, request: pytest.FixtureR
 async def test_a_server_with_another_pack_is_not_believed(
     server: PolicyServer, baseline: Pack
 ) -> None:
-    server.publish_pack({**baseline.data, "revision": "sha256:stale"})
-    policy = OpaServerPolicy(server.url, baseline.revision, timeout=30)
-    with pytest.raises(Unavailable) as refusal:
-        await policy.decide(question_of({}))
-    await policy.stop()
+    server.publish_packs({baseline.revision: {**baseline.data, "revision": "sha256:stale"}})
+    async with asking(server, baseline.revision) as policy:
+        with pytest.raises(Unavailable, match="decided by sha256:stale") as refusal:
+            await policy.decide(question_of({}))
     assert refusal.value.code is Code.POLICY_UNAVAILABLE
     assert refusal.value.retry_after == 1
 
 
-async def test_a_server_without_a_pack_decides_nothing(server: PolicyServer) -> None:
-    server.publish_pack({})
-    policy = OpaServerPolicy(server.url, "sha256:any", timeout=30)
-    with pytest.raises(Unavailable) as refusal:
-        await policy.decide(question_of({}))
-    await policy.stop()
-    assert refusal.value.code is Code.POLICY_ERROR
+@pytest.mark.parametrize("packs", [{}, {"sha256:other": {"revision": "sha256:other"}}])
+async def test_a_server_without_the_revision_decides_nothing(
+    server: PolicyServer, packs: dict[str, Any]
+) -> None:
+    server.publish_packs(packs)
+    async with asking(server, "sha256:any") as policy:
+        with pytest.raises(Unavailable, match="does not hold sha256:any") as refusal:
+            await policy.decide(question_of({}))
+    assert refusal.value.code is Code.POLICY_UNAVAILABLE
+
+
+async def test_one_server_decides_by_several_revisions_at_once(
+    server: PolicyServer, baseline: Pack
+) -> None:
+    none = {"revision": "sha256:none", "rules": {}, "exceptions": {}}
+    server.publish_packs({baseline.revision: baseline.data, "sha256:none": none})
+    client = OpaServer(server.url, timeout=30)
+    first, second = (OpaServerPolicy(client, name) for name in (baseline.revision, "sha256:none"))
+    decisions = await asyncio.gather(
+        *((first, second)[n % 2].decide(question_of({})) for n in range(40))
+    )
+    await client.stop()
+    assert [decision.effect for decision in decisions] == [Effect.ALLOW, Effect.DENY] * 20
+    assert {decision.revision for decision in decisions} == {baseline.revision, "sha256:none"}
 
 
 async def test_a_rule_that_fails_on_the_server_is_an_error(server: PolicyServer) -> None:
     """Two values for one name: an evaluation error, HTTP 500."""
     server.publish_rules("answer := 1 if input\n\nanswer := 2 if input")
-    policy = OpaServerPolicy(server.url, "sha256:any", timeout=30)
-    with pytest.raises(Unavailable) as refusal:
-        await policy.decide(question_of({}))
-    await policy.stop()
+    async with asking(server, "sha256:any") as policy:
+        with pytest.raises(Unavailable) as refusal:
+            await policy.decide(question_of({}))
     server.publish_library()
     assert refusal.value.code is Code.POLICY_ERROR
 
@@ -269,7 +298,7 @@ async def test_the_engines_agree(
     """150 questions to 15 packs, or with the thorough profile 5,000 to 500: Python, Wasm and
     server give the same verdict, and malformed is what the schema calls malformed."""
     with tempfile.TemporaryDirectory() as folder:
-        pack = load_pack(write_pack(documents, Path(folder)))
+        pack = load_pack(read_folder(write_pack(documents, Path(folder))))
     known = well_formed()
     async with (
         InPython().policy(pack) as python,

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import engine, load_pack, well_formed
+from gateway.adapters.packs import engine, load_pack, read_folder, well_formed
 from gateway.core.errors import Unavailable
 from gateway.core.policy import Effect, Severity, Verdict
 from tests.contracts.policy_cases import questions, strange_questions
 from tests.contracts.policy_server import ROOT
 
 SCHEMAS = ROOT / "policies" / "schemas"
-PACK = load_pack(ROOT / "policies" / "packs" / "baseline")
+PACK = load_pack(read_folder(ROOT / "policies" / "packs" / "baseline"))
 POLICY = WasmPolicy(engine().read_bytes(), PACK.data, PACK.revision)
 DECISION = Draft202012Validator(orjson.loads((SCHEMAS / "decision.json").read_bytes()))
 KNOWN = well_formed()

@@ -146,7 +146,9 @@ class _Evaluation:
     def in_force(self, scope: Mapping[str, Any]) -> bool:
         begun = scope.get("from") is None or scope["from"] <= self.now
         over = scope["until"] is not None and scope["until"] <= self.now
-        return begun and not over and self.applies(scope["when"])
+        places = scope.get("attached")
+        attached = places is None or any(self.applies(where) for where in places)
+        return begun and not over and attached and self.applies(scope["when"])
 
     def applies(self, when: Mapping[str, Any]) -> bool:
         subject, resource = self.q["subject"], self.q["resource"]

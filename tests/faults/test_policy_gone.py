@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.adapters.packs import Pack, load_pack
+from gateway.adapters.packs import Pack, load_pack, read_folder
 from gateway.settings import baseline_pack
 from tests.contracts.policy_server import PolicyServer, opa_binary
 from tests.faults.nonsense import Answer, answering, breaking, dripping, says, silent
@@ -80,11 +80,12 @@ def governed(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> It
     more = {
         "GOVGATE_POLICY__TIMEOUT_SECONDS": str(PATIENCE),
         "GOVGATE_POLICY__CACHED_DECISIONS": "0",
+        "GOVGATE_POLICY__BREAKER_FAILURES": "0",
     }
     url = f"sqlite:///{folder / 'govgate.db'}"
     opa_url = f"http://127.0.0.1:{port}"
     house = production(folder, url, opa_url, **more, **behind(upstream), **PRICED)
-    found = Governed(house, load_pack(baseline_pack()), port, upstream)
+    found = Governed(house, load_pack(read_folder(baseline_pack())), port, upstream)
     first = found.opa()
     house.start()
     found.check_allowed()

@@ -125,6 +125,7 @@ async def test_an_exchange_is_found_by_all_that_is_known_of_it(site: Site) -> No
             assert page.json == {"exchanges": [], "next": None}, query
         ids = [
             id, told.json["id"], told.headers["x-govgate-decision"], "mine-1", "once",
+            told.headers["x-govgate-upstream-request-id"],
             told.headers["x-govgate-leaf"], "0af7651916cd43dd8448eb211c80319c",
             told.headers["x-govgate-leaf"].upper(), *(entry.entry_id for entry in entries),
         ]  # fmt: skip

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import engine, load_pack, question_of
+from gateway.adapters.packs import engine, load_pack, question_of, read_folder
 from gateway.core.answer import Event
 from gateway.core.errors import Filtered
 from gateway.core.policy import Verdict
@@ -50,7 +50,7 @@ PRIVATE = ("zoe.quill@example.org", "+44 20 7946 0958", "DE89 3704 0044 0532 013
 @cache
 def baseline() -> tuple[Verdict, Discharge]:
     """What the shipped pack asks for when nothing was found, and the stage that does it."""
-    pack = load_pack(baseline_pack())
+    pack = load_pack(read_folder(baseline_pack()))
     policy = WasmPolicy(engine().read_bytes(), pack.data, pack.revision)
     decision = asyncio.run(policy.decide(question_of({})))
     screen = Screen({"pii": PiiInspector(), "phrase": PhraseInspector(pack.phrases)})

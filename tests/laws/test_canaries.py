@@ -16,7 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, inspect, make_url, text
 
-from gateway.adapters.packs import load_pack
+from gateway.adapters.packs import load_pack, read_folder
 from gateway.adapters.presidio import PresidioMasker
 from gateway.core.answer import Events
 from gateway.core.exchange import Exchange, Outcome
@@ -254,6 +254,6 @@ async def test_the_cache_holds_placeholders(place: str) -> None:
 
 def masked_labels() -> list[str]:
     """The labels that the baseline pack masks."""
-    rule = load_pack(baseline_pack()).data["rules"]["pii"]["pii.contact.mask"]
+    rule = load_pack(read_folder(baseline_pack())).data["rules"]["pii"]["pii.contact.mask"]
     labels: list[str] = rule["params"]["labels"]
     return labels

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.adapters.packs import load_pack
+from gateway.adapters.packs import load_pack, read_folder
 from gateway.adapters.presidio import PresidioMasker
 from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Denied
@@ -157,7 +157,7 @@ async def inspected(dialect: Dialect, request: dict[str, Any]) -> Exchange:
 async def looked_at(exchange: Exchange) -> list[Finding]:
     """What the baseline pack's inspectors find."""
     passages = [slot.passage() for slot in exchange.slots if slot.text]
-    phrases = PhraseInspector(load_pack(baseline_pack()).phrases)
+    phrases = PhraseInspector(load_pack(read_folder(baseline_pack())).phrases)
     return [*await PiiInspector().inspect(passages), *await phrases.inspect(passages)]
 
 
@@ -238,10 +238,20 @@ NUMBERS: dict[str, tuple[Dialect, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("place", NUMBERS)
-async def test_a_number_is_masked_wherever_it_is_the_callers(place: str) -> None:
-    told = await sent(*NUMBERS[place])
+@pytest.mark.parametrize("written", [CARD, float(CARD)])
+async def test_a_number_is_masked_wherever_it_is_the_callers(place: str, written: float) -> None:
+    dialect, asked = NUMBERS[place]
+    told = await sent(dialect, json.loads(json.dumps(asked).replace(str(CARD), repr(written))))
     assert str(CARD) not in told
     assert '"[[CREDIT_CARD_1]]"' in told
+
+
+async def test_a_number_is_masked_in_the_arguments_of_a_call() -> None:
+    for written in (f"{CARD}", f"{CARD}.0", "4.111111111111111e15"):
+        call = {"id": "c", "function": {"name": "f", "arguments": f'{{"card": {written}}}'}}
+        told = json.loads(await sent(CHAT, saying(tool_calls=[call])))["messages"][0]
+        arguments = told["tool_calls"][0]["function"]["arguments"]
+        assert json.loads(arguments) == {"card": "[[CREDIT_CARD_1]]"}
 
 
 async def test_numbers_of_the_api_stay_numbers() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import engine, load_pack, question_of
+from gateway.adapters.packs import engine, load_pack, question_of, read_folder
 from gateway.core.answer import Event
 from gateway.core.errors import Filtered
 from gateway.core.exchange import Call, Exchange
@@ -212,7 +212,7 @@ def test_what_no_rule_edits_leaves_byte_for_byte(text: str, odd: int, cuts: list
 @cache
 def baseline() -> tuple[Verdict, Discharge]:
     """What the shipped pack asks for when nothing was found, and the stage that does it."""
-    pack = load_pack(baseline_pack())
+    pack = load_pack(read_folder(baseline_pack()))
     policy = WasmPolicy(engine().read_bytes(), pack.data, pack.revision)
     decision = asyncio.run(policy.decide(question_of({})))
     screen = Screen({"pii": PiiInspector(), "phrase": PhraseInspector(pack.phrases)})

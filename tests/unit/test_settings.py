@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
-from gateway.adapters.packs import load_pack
+from gateway.adapters.packs import load_pack, read_folder
 from gateway.settings import Engine, Settings, baseline_pack, load
 
 
@@ -68,11 +68,23 @@ GOOD: dict[str, tuple[str, Any]] = {
     "JWT__TOKENS_PER_MINUTE": ("1000", 1000),
     "DATABASE__URL": ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
     "DATABASE__LEASE_SECONDS": ("2.5", 2.5),
+    "KEYRING__SEAL": ("awskms:alias/a", "awskms:alias/a"),
+    "KEYRING__VAULT_TOKEN": ("hvs.1", SecretStr("hvs.1")),
+    "KEYRING__VAULT_NAMESPACE": ("team/a", "team/a"),
+    "KEYRING__VAULT_CA": ("/etc/vault.pem", Path("/etc/vault.pem")),
+    "KEYRING__KMS_ENDPOINT": ("https://kms.example", "https://kms.example"),
+    "KEYRING__KMS_REGION": ("eu-west-3", "eu-west-3"),
+    "KEYRING__KMS_ACCESS_KEY_ID": ("AKIA2", "AKIA2"),
+    "KEYRING__KMS_SECRET_ACCESS_KEY": ("s3cret", SecretStr("s3cret")),
+    "KEYRING__KMS_SESSION_TOKEN": ("t0ken", SecretStr("t0ken")),
     "LEDGER__ORIGIN": ("example.org/log", "example.org/log"),
     "LEDGER__KEY": ("/keys/log", Path("/keys/log")),
     "LEDGER__STATE": ("/state/log", Path("/state/log")),
     "LEDGER__ERASURES": ("/state/erased", Path("/state/erased")),
     "LEDGER__ANCHORS": ('["file:///kept"]', ("file:///kept",)),
+    "OBJECTS__URL": ("s3://payloads/gov", "s3://payloads/gov"),
+    "OBJECTS__LARGER_THAN": ("1000000", 1_000_000),
+    "OBJECTS__TIMEOUT_SECONDS": ("2.5", 2.5),
     "OBJECTS__ENDPOINT": ("https://minio.example", "https://minio.example"),
     "OBJECTS__REGION": ("eu-central-1", "eu-central-1"),
     "OBJECTS__ACCESS_KEY_ID": ("AKIA1", "AKIA1"),
@@ -81,10 +93,18 @@ GOOD: dict[str, tuple[str, Any]] = {
     "AUDIT__INDEX": ("false", False),
     "AUDIT__TEXT": ("0", False),
     "POLICY__PACK": ("/packs/own", Path("/packs/own")),
+    "POLICY__APPROVALS": ("2", 2),
+    "POLICY__GIT_APPROVES": ("true", True),
     "POLICY__ENGINE": ("opa", Engine.OPA),
     "POLICY__OPA_URL": ("http://opa:8181", "http://opa:8181"),
     "POLICY__TIMEOUT_SECONDS": ("0.25", 0.25),
     "POLICY__CACHED_DECISIONS": ("0", 0),
+    "POLICY__BREAKER_FAILURES": ("0", 0),
+    "POLICY__OPA_CHILD": ("true", True),
+    "POLICY__OPA_BINARY": ("/bin/opa", "/bin/opa"),
+    "POLICY__BUNDLE_KEY": ("/keys/bundle", Path("/keys/bundle")),
+    "POLICY__MOST_STALE_SECONDS": ("60", 60.0),
+    "POLICY__STRICT_ORGS": ('["acme"]', ("acme",)),
     "SINKS": ("/etc/sinks.yaml", Path("/etc/sinks.yaml")),
     "ROUTES": ("/etc/routes.yaml", Path("/etc/routes.yaml")),
     "RETENTION": ("/etc/retention.yaml", Path("/etc/retention.yaml")),
@@ -159,6 +179,9 @@ BAD = {
     "POLICY__ENGINE": ["rego", "WASM"],
     "POLICY__TIMEOUT_SECONDS": ["0", "-1"],
     "POLICY__CACHED_DECISIONS": ["-1"],
+    "POLICY__BREAKER_FAILURES": ["-1"],
+    "POLICY__OPA_CHILD": ["maybe"],
+    "POLICY__MOST_STALE_SECONDS": ["0"],
     "UPSTREAM__MAX_OUTPUT_TOKENS": ["0"],
     "UPSTREAM__ATTEMPTS": ["0", "6"],
     "UPSTREAM__CONNECT_SECONDS": ["0"],
@@ -259,7 +282,7 @@ def test_a_provider_is_used_once_it_can_be_reached(given: Any, enabled: bool, en
 def test_what_is_kept_is_kept_in_the_data_directory(env: Any, tmp_path: Path) -> None:
     settings = env(DATA_DIR=str(tmp_path))
     assert settings.database_url == f"sqlite:///{tmp_path}/govgate.db"
-    assert settings.keyring == tmp_path / "keyring.json"
+    assert settings.keyring_path == tmp_path / "keyring.json"
 
 
 def test_a_relative_data_directory_gives_an_absolute_url(env: Any) -> None:
@@ -273,5 +296,5 @@ def test_a_database_elsewhere_is_used_as_named(env: Any) -> None:
 
 def test_the_baseline_pack_is_there_unless_another_is_named(env: Any, tmp_path: Path) -> None:
     assert env().pack == baseline_pack()
-    assert load_pack(baseline_pack()).id == "baseline"
+    assert load_pack(read_folder(baseline_pack())).id == "baseline"
     assert env(POLICY__PACK=str(tmp_path)).pack == tmp_path

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.backup import BackupError
-from gateway.adapters.keyring import Keyring
+from gateway.adapters.keyring import Keyring, KeyringError, header_of
 from gateway.adapters.store.erasure_file import Erased, ErasureFile
 from gateway.adapters.store.log_files import LogFiles
 from gateway.core.notes import Checkpoint, sign
 from gateway.upkeep_places import KeyringPlace, LogPlace, log_keys, remember_erasures
+from tests.fakes.seal import FakeSeal
 
 
 @pytest.fixture
@@ -36,11 +37,13 @@ def keyring_in(folder: Path) -> Path:
     return path
 
 
-def restored(path: Path, content: bytes, *, force: bool = False) -> Keyring:
-    place = KeyringPlace(path, content)
+def restored(
+    path: Path, content: bytes, *, force: bool = False, seal: FakeSeal | None = None
+) -> Keyring:
+    place = KeyringPlace(path, content, seal)
     place.check(force=force)
     place.put()
-    return Keyring.open(path, None)
+    return Keyring.open(path, None, seal)
 
 
 def test_a_keyring_comes_to_an_empty_host(ours: Path, theirs: Path) -> None:
@@ -48,6 +51,42 @@ def test_a_keyring_comes_to_an_empty_host(ours: Path, theirs: Path) -> None:
     found = restored(ours / "keyring.json", wanted.read_bytes())
     assert found == Keyring.open(wanted, None)
     assert [path.name for path in ours.iterdir()] == ["keyring.json"]
+
+
+def test_a_sealed_keyring_comes_as_it_is(ours: Path, theirs: Path) -> None:
+    seal, path = FakeSeal(), theirs / "keyring.json"
+    wanted = Keyring.open(path, None, seal)
+    assert restored(ours / "keyring.json", path.read_bytes(), seal=seal) == wanted
+    assert (ours / "keyring.json").read_bytes() == path.read_bytes()
+
+
+def test_one_in_the_clear_is_sealed_where_the_host_seals(ours: Path, theirs: Path) -> None:
+    seal, content = FakeSeal(), keyring_in(theirs).read_bytes()
+    found = restored(ours / "keyring.json", content, seal=seal)
+    assert found == Keyring.open(theirs / "keyring.json", None)
+    assert header_of((ours / "keyring.json").read_bytes()).seal == seal.name
+
+
+def test_a_seal_that_does_not_open_it_changes_nothing(ours: Path, theirs: Path) -> None:
+    seal, path = FakeSeal(), theirs / "keyring.json"
+    Keyring.open(path, None, seal)
+    for none in (None, FakeSeal("fake:other")):
+        with pytest.raises(KeyringError, match=r"the backup's keyring: .*sealed by fake:seal"):
+            restored(ours / "keyring.json", path.read_bytes(), seal=none)
+    assert not list(ours.iterdir())
+
+
+def test_the_hosts_own_stays_when_the_backup_was_sealed_otherwise(ours: Path, theirs: Path) -> None:
+    old, new, path = FakeSeal("fake:old"), FakeSeal("fake:new"), ours / "keyring.json"
+    made = Keyring.open(path, None, old)
+    backup = path.read_bytes()
+    Keyring.reseal(path, old, new)
+    now = path.read_bytes()
+    assert restored(path, backup, seal=new) == made
+    assert path.read_bytes() == now
+    new.down = True
+    with pytest.raises(KeyringError, match="cannot be reached"):
+        restored(path, backup, seal=new)
 
 
 def test_newer_keys_win_on_either_side(ours: Path, theirs: Path) -> None:

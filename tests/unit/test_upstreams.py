@@ -37,7 +37,7 @@ class Yard:
         return known
 
     async def build(self, known: Settings) -> Upstreams:
-        keyring = Keyring.open(known.keyring, None)
+        keyring = Keyring.open(known.keyring_path, None)
         async with AsyncExitStack() as closing:
             return build_upstreams(known, keyring, closing)
 
@@ -54,7 +54,7 @@ def yard(tmp_path: Path) -> Yard:
 
 @contextmanager
 def storing(known: Settings) -> Iterator[SqlCredentials]:
-    store = SqlCredentials(known.database_url, Keyring.open(known.keyring, None))
+    store = SqlCredentials(known.database_url, Keyring.open(known.keyring_path, None))
     yield store
     store.stop()
 

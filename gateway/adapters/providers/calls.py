@@ -214,7 +214,7 @@ def _note(exchange: Exchange, response: httpx.Response) -> None:
 
 def _plain(value: str) -> bool:
     """Whether a header may be told to the caller as it is."""
-    return 0 < len(value) <= 200 and value.isascii() and value.isprintable()
+    return 0 < len(value) <= 200 and value.isascii() and value.isprintable() and " " not in value
 
 
 async def drained(pieces: AsyncIterator[object]) -> None:

@@ -71,7 +71,16 @@ class WebhookShape(Common):
     timeout_seconds: Annotated[float, Field(gt=0, le=25)] = 10.0
 
 
-AnyShape: TypeAlias = Annotated[FileShape | SyslogShape | WebhookShape, Field(discriminator="kind")]
+class BucketShape(Common):
+    """Objects in a bucket, one for each batch."""
+
+    kind: Literal["s3"]
+    url: Annotated[str, Field(pattern=r"^s3://[^/]+")]
+    format: LineFormat = "jsonl"
+
+
+SinkShape: TypeAlias = FileShape | SyslogShape | WebhookShape | BucketShape
+AnyShape: TypeAlias = Annotated[SinkShape, Field(discriminator="kind")]
 
 
 class File(Shape):
@@ -80,7 +89,7 @@ class File(Shape):
     sinks: tuple[AnyShape, ...]
 
 
-def sinks_of(document: Document) -> tuple[FileShape | SyslogShape | WebhookShape, ...]:
+def sinks_of(document: Document) -> tuple[SinkShape, ...]:
     """The sinks that `document` says. Raises `SinksError`."""
     try:
         file = File.model_validate(document.value)

@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select
 from gateway.adapters.store.engine import open_engine
 from gateway.adapters.store.log_nodes import SqlNodes
 from gateway.adapters.store.log_tables import Checkpoint, Cosignature, LogLeaf, PrunedEntry
+from gateway.adapters.store.object_parts import name_of
 from gateway.adapters.store.proofs import cosigned, last_checkpoint
 from gateway.adapters.store.tables import AuditEntry, AuditPart, table
-from gateway.core.bundles import BundleError, coded
+from gateway.core.bundles import BundleError, coded, decoded
 from gateway.core.merkle import inclusion_proof
+from gateway.core.objects import ObjectMissing, ObjectsError, PayloadObjects
 
 Runs: TypeAlias = Sequence[tuple[int, int]]
 """Leaves: from, and up to without."""
@@ -38,8 +40,12 @@ _ROWS = (
 class SqlEvidence:
     """Reads what bundles are made of, from the database at `url`. Methods block."""
 
-    def __init__(self, url: str, patience: float = 2.0) -> None:
+    def __init__(
+        self, url: str, patience: float = 2.0, objects: PayloadObjects | None = None
+    ) -> None:
+        """`objects` is where large payloads are."""
         self._engine = open_engine(url, patience)
+        self._objects = objects
 
     def close(self) -> None:
         """Close the connections."""
@@ -117,7 +123,23 @@ class SqlEvidence:
             for first in range(begin, end, _TOGETHER):
                 some = (first, min(first + _TOGETHER, end))
                 with self._engine.begin() as connection:
-                    yield from _some(connection, some, proved_at)
+                    found = _some(connection, some, proved_at)
+                for each in found:
+                    yield {**each, "parts": [self._whole(part) for part in each["parts"]]}
+
+    def _whole(self, part: dict[str, Any]) -> dict[str, Any]:
+        """A payload with its object, if it has one; None stands for one that was deleted."""
+        if "object_sha256" not in part:
+            return part
+        if self._objects is None:
+            raise BundleError("payloads are in object storage: set GOVGATE_OBJECTS__URL")
+        try:
+            content = self._objects.read(name_of(decoded(part["object_sha256"])))
+        except ObjectMissing:
+            return {**part, "object": None}
+        except ObjectsError as error:
+            raise BundleError(f"object storage cannot be read: {error}") from error
+        return {**part, "object": coded(content)}
 
 
 def _some(
@@ -174,4 +196,6 @@ def _entry(row: Any) -> dict[str, Any]:
 def _part(row: Any) -> dict[str, Any]:
     told = {name: coded(row._mapping[name]) for name in ("nonce", "ciphertext")}
     hashes = {name: coded(row._mapping[name]) for name in ("sha256_ct", "key_commit")}
+    if row.object_sha256 is not None:
+        hashes["object_sha256"] = coded(row.object_sha256)
     return {"part": row.part, "alg": row.alg, "size": row.size, **told, **hashes}

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import orjson
 
-from gateway.adapters.store.spelled import Spelled, read
+from gateway.adapters.store.sieve import Sieve
+from gateway.adapters.store.spelled import Spelled, Texts, documents, read
 from gateway.core.records import Entry, Kind
 from gateway.core.values import Value
 
@@ -87,6 +88,7 @@ class Cutter:
         self._mac = mac
         self._known: dict[Value, Known] = {}
         self._literals: list[tuple[bytes, ...]] = []
+        self._sieve = Sieve(())
         self._said = Spelled()
 
     def cut(self, entry: Entry) -> Cut:
@@ -96,7 +98,9 @@ class Cutter:
                 self._known[value] = Known(value, self._mac(value))
         known = list(self._known.values())
         looked_for, surplus = known[:MOST_CUT], known[MOST_CUT:]
-        self._literals += [_literals(one.value.text) for one in looked_for[len(self._literals) :]]
+        if fresh := looked_for[len(self._literals) :]:
+            self._literals += [_literals(one.value.text) for one in fresh]
+            self._sieve = Sieve(self._literals)
         if not looked_for:
             return Cut(entry.parts)
         work = _Work(self._literals)
@@ -120,12 +124,14 @@ class Cutter:
         """The values that stand in `payload` and were not cut out: `rest` is what is left."""
         if not rest.strip():
             return set()
-        texts = read(rest)
-        if texts is None and (whole := read(payload)) is not None:
+        told = documents(rest)
+        if told is None and (whole := read(payload)) is not None:
             return whole.holding(self._literals)  # cut through an escape: nothing can be said
-        if texts is None:
+        if told is None:
             return self._unseen(payload) if name.startswith("request") else set()
-        return texts.holding(self._literals)
+        if not self._sieve.may_hold(rest):
+            return set()
+        return Texts.of(told).holding(self._literals)
 
     def _unseen(self, payload: bytes) -> set[int]:
         """The values that are not to be seen in a request that is no JSON."""

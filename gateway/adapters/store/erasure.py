@@ -24,10 +24,11 @@ from gateway.adapters.store.derived import (
 from gateway.adapters.store.engine import for_writing, open_engine, unavailable
 from gateway.adapters.store.erasure_file import Erased, ErasureFile
 from gateway.adapters.store.erasure_tables import SubjectKey, ValueIndex, ValueKey
+from gateway.adapters.store.gone_objects import note_gone
 from gateway.adapters.store.legal_holds import chunks, holding, lock
 from gateway.adapters.store.person_keys import VALUE as VALUE_ID
 from gateway.adapters.store.person_keys import subject_mac, value_mac
-from gateway.adapters.store.tables import Deployment, RecordKey, table
+from gateway.adapters.store.tables import AuditEntry, AuditPart, Deployment, RecordKey, table
 from gateway.core.erasures import SUBJECT, VALUE, Destroyed, UnderHold
 from gateway.core.ids import new_id
 from gateway.core.values import forms, normal
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 _SUBJECT, _VALUE, _INDEX = table(SubjectKey), table(ValueKey), table(ValueIndex)
 _RECORD, _DEPLOYMENT = table(RecordKey), table(Deployment)
+_ENTRY, _PART = table(AuditEntry), table(AuditPart)
 _KEYS = {SUBJECT: (_SUBJECT, _SUBJECT.c.subject_mac), VALUE: (_VALUE, _VALUE.c.value_mac)}
 
 
@@ -151,6 +153,9 @@ class SqlErasure:
         else:
             forget_value(connection, org, macs, exchanges)
             forget_exchanges(connection, whole, self._forget)
+        for some in chunks(exchanges if of == SUBJECT else whole):
+            mine = select(_ENTRY.c.entry_id).where(_ENTRY.c.exchange_id.in_(some))
+            note_gone(connection, _PART.c.entry_id.in_(mine), now)
         for some in chunks(whole):
             connection.execute(delete(_RECORD).where(_RECORD.c.exchange_id.in_(some)))
         for some in chunks(keys):

@@ -81,3 +81,12 @@ class LegalHold(Row, table=True):
     lift_asked_at: datetime | None = None
     lifted_by: str | None = None
     lifted_at: datetime | None = None
+
+
+class ObjectGone(Row, table=True):
+    """A payload in object storage that was pruned or erased: its object is to be deleted."""
+
+    __tablename__ = "object_gone"
+    __table_args__ = KEYED
+    object_sha256: bytes = Field(primary_key=True)
+    since: datetime

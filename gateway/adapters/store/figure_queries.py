@@ -41,6 +41,8 @@ COUNTS = {
     "x.kind = 'attempt' AND {fact:upstream_model} IS NOT NULL)",
     "sent_with_revision": f"{_SENT} AND EXISTS "
     f"(SELECT 1 {_OF_CALL} {{fact:decision.revision}} IS NOT NULL)",
+    "sent_without_region": f"SELECT count(*) {_CALLS} AND EXISTS (SELECT 1 {_OF_CALL} "
+    "x.kind = 'attempt' AND {fact:region} IS NULL)",
     "calls_labelled": f"SELECT count(*) {_ENDS} AND {{filled:labels}}",
     "calls_uninspected": f"SELECT count(*) {_CALLS} AND EXISTS "
     f"(SELECT 1 {_OF_CALL} {{filled:unavailable}})",
@@ -79,6 +81,8 @@ NAMED = {
     "apps": f"SELECT e.team || '/' || e.app, count(*) {_CALLS} GROUP BY 1",
     "providers": f"SELECT {{fact:upstream}}, count(DISTINCT x.exchange_id) {_DECIDED} "
     "AND x.kind = 'attempt' AND {fact:upstream} IS NOT NULL GROUP BY 1",
+    "regions": f"SELECT {{fact:region}}, count(DISTINCT x.exchange_id) {_DECIDED} "
+    "AND x.kind = 'attempt' AND {fact:region} IS NOT NULL GROUP BY 1",
     "labels": "SELECT {element}, count(*) FROM audit_entry e JOIN audit_entry x "
     "ON x.exchange_id = e.exchange_id AND x.kind = 'closed', {each:labels} "
     f"WHERE {_WINDOW} AND e.kind = 'opened' GROUP BY 1",

@@ -22,13 +22,14 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    insert,
     literal_column,
     select,
 )
 from sqlalchemy import table as lightweight_table
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
 
+from gateway.adapters.store.lists import listed
+from gateway.adapters.store.statements import Statement, cursor_of
 from gateway.adapters.store.words import Term
 
 NAME = "exchange_text"
@@ -38,6 +39,21 @@ _POSTGRESQL = lightweight_table(
 )
 DENSE = 100_000
 """Exchanges from which on words count as common."""
+_WRITING = {
+    "sqlite": (
+        Statement("INSERT INTO exchange_text (rowid, words) VALUES ", "(?, ?)", ""),
+        "DELETE FROM exchange_text WHERE rowid IN (SELECT value FROM json_each(?))",
+    ),
+    "postgresql": (
+        Statement(
+            "INSERT INTO exchange_text (org_id, number, words) VALUES ",
+            "(%s, %s, %s::tsvector)",
+            "",
+        ),
+        "DELETE FROM exchange_text WHERE number = ANY (%s)",
+    ),
+}
+"""By database: what puts words in, and what takes out those of a list of exchanges."""
 _PAGES = 500
 """Pages that one step of tidying up may write, so that no step is long."""
 
@@ -49,6 +65,7 @@ class FullText:
         self._sqlite = dialect == "sqlite"
         self._table = _SQLITE if self._sqlite else _POSTGRESQL
         self._number: ColumnElement[int] = self._table.c["rowid" if self._sqlite else "number"]
+        self._insert, self._removal = _WRITING[dialect]
 
     def posting(self, terms: Sequence[Term]) -> Select[Any] | None:
         """The numbers of the exchanges in which every wanted term stands; None without one."""
@@ -93,18 +110,16 @@ class FullText:
         self, connection: Connection, texts: Mapping[int, Sequence[str]], orgs: Mapping[int, str]
     ) -> None:
         """Let these words stand for these exchanges, in place of others."""
-        self.remove(connection, texts)
+        if not texts:
+            return
+        cursor, dialect = cursor_of(connection), connection.dialect.name
+        cursor.execute(self._removal, (listed(dialect, texts),))
         rows = [(number, said) for number, said in texts.items() if said]
-        if not rows:
-            return
         if self._sqlite:
-            fresh = [{"rowid": number, "words": " ".join(said)} for number, said in rows]
-            connection.execute(insert(self._table), fresh)
-            return
-        for number, said in rows:
-            vector = cast(_vector(said), TSVECTOR)
-            row = {"org_id": orgs[number], "number": number, "words": vector}
-            connection.execute(insert(self._table).values(row))
+            self._insert.run(cursor, [(number, " ".join(said)) for number, said in rows])
+        else:
+            vectors = [(orgs[number], number, _vector(said)) for number, said in rows]
+            self._insert.run(cursor, vectors)
 
     def remove(self, connection: Connection, numbers: Collection[int]) -> None:
         """Take out what stands for these exchanges."""

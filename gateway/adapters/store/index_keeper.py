@@ -28,12 +28,14 @@ class Between(Protocol):
 
 
 class IndexKeeper:
-    """Looks at the log every `seconds`. `between` is the journal's.
+    """Looks at the log every `seconds`, and at once where it is behind. `between` is the journal's.
+
+    Each step has a price of its own, whatever it finds: that is why it waits for more to come.
 
     A step that fails is said and tried again; the gateway goes on without it.
     """
 
-    def __init__(self, indexer: Indexer, between: Between, *, seconds: float = 0.5) -> None:
+    def __init__(self, indexer: Indexer, between: Between, *, seconds: float = 1.0) -> None:
         self.indexer = indexer
         self._between = between
         self._seconds = seconds
@@ -69,12 +71,14 @@ class IndexKeeper:
                 pause = AFTER_FAILURE
             await asyncio.sleep(pause)
 
-    async def _step(self) -> int:
+    async def _step(self) -> bool:
+        """Make a step; whether there may be more to do at once."""
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._thread, self.indexer.prepare)
         if prepared is None:
-            return 0
-        return await self._between(partial(self.indexer.write, prepared))
+            return False
+        done = await self._between(partial(self.indexer.write, prepared))
+        return bool(done) and prepared.full
 
     def _finish(self, index: bool) -> None:
         try:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
+from gateway.adapters.store.index_reading import Entries, Logged
+from gateway.adapters.store.masked_parts import Masked
 from gateway.adapters.store.words import MOST_WORDS, words
 from gateway.core.audit import ID_TAG, LONGEST_VALUE, Contents, Payloads, Said
-from gateway.core.records import Kind
 
 DISCOVERY = frozenset({"messages.count_tokens"})
 """Actions that only discover what there is. Nothing that a caller says hides an exchange."""
-INDEXED = (Kind.OPENED.value, Kind.ATTEMPT.value, Kind.CLOSED.value)
-"""Kinds of entries that an index is made of; what segments hold, `closed` holds again."""
 OTHER_PRIVATE = frozenset({"secret"})
 """Kinds of findings that no record cuts out, and no index may hold."""
 _LABEL = re.compile(r" [A-Z][A-Z0-9_]* ")
 """What stands where a value was cut out."""
 _FOR_SESSIONS = "ses_"
 _MARK = re.compile(rf"{_FOR_SESSIONS}[0-9a-f]{{32}}")
+_CALLED = ("after_request_id", "upstream_request_id")
+"""Facts that hold what providers call the requests that were sent to them."""
 MOST_TAGS = 200
 """Values of one kind of tag that are kept."""
 
@@ -35,24 +34,6 @@ class Indexed:
 
     row: dict[str, Any]
     words: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """The entries of one exchange that are in the log, `opened` first.
-
-    `number` is the leaf index of `opened`. Parts are by name; those that cannot be read, as
-    their key is gone, are missing.
-    """
-
-    number: int
-    rows: Sequence[Any]
-    parts: Mapping[str, bytes] = field(default_factory=dict)
-    cut: Collection[str] = ()
-
-    @property
-    def ended(self) -> bool:
-        return any(row.kind == Kind.CLOSED.value for row in self.rows)
 
 
 class Marks:
@@ -81,33 +62,33 @@ class Marks:
         return hmac.digest(self._key, said, "sha256")[:16].hex()
 
 
-def indexed(entries: Entries, contents: Contents | None, marks: Marks) -> Indexed:
+def indexed(entries: Entries, parts: Masked, contents: Contents | None, marks: Marks) -> Indexed:
     """What stands in the index for an exchange; without `contents`, none of its payloads.
 
     Raises `ValueError` for payloads that cannot be read.
     """
-    opened = entries.rows[0]
-    facts = [orjson.loads(row.header)["facts"] for row in entries.rows]
+    opened, last = entries.rows[0], entries.rows[-1]
+    facts: Mapping[str, Any] = opened.header.facts
     told: dict[str, Any] = {}
-    for each in facts:
-        told |= each
+    for each in entries.rows:
+        told |= each.header.facts
     said: Said | None = None
-    if contents is not None and entries.parts:
-        said = contents.read(_payloads(facts[0], told, entries))
+    if contents is not None and parts:
+        said = contents.read(_payloads(facts, told, parts))
     decision, usage = told.get("decision") or {}, told.get("usage") or {}
     row = {
         "org_id": opened.org_id,
         "number": entries.number,
         "exchange_id": opened.exchange_id,
         "ts": aware(opened.ts),
-        "ended_at": aware(entries.rows[-1].ts) if entries.ended else None,
+        "ended_at": aware(last.ts) if entries.ended else None,
         "team": opened.team,
         "app": opened.app,
         "key_id": opened.key_id,
-        "subject": orjson.loads(opened.header).get("subject"),
-        "session": _session(entries, facts[0], said, marks),
-        "action": _column(facts[0].get("action")),
-        "model": _column(facts[0].get("model")),
+        "subject": opened.header.subject,
+        "session": _session(opened, parts, said, marks),
+        "action": _column(facts.get("action")),
+        "model": _column(facts.get("model")),
         "upstream": _column(told.get("upstream")),
         "upstream_model": _column(told.get("upstream_model")),
         "outcome": _column(told.get("outcome")),
@@ -116,20 +97,22 @@ def indexed(entries: Entries, contents: Contents | None, marks: Marks) -> Indexe
         "decision_id": _column(decision.get("id")),
         "revision": _column(decision.get("revision")),
         "purpose": _column(said.purpose) if said else None,
-        "hidden": facts[0].get("action") in DISCOVERY,
+        "hidden": facts.get("action") in DISCOVERY,
         "cost_micro": told.get("cost_micro_usd") or 0,
         "input_tokens": usage.get("input_tokens"),
         "output_tokens": usage.get("output_tokens"),
         "elapsed_us": told.get("elapsed_us"),
         "tags": _tags(entries, told, said or Said(), marks),
     }
-    if said is None:
-        return Indexed(row)
+    return Indexed(row, None if said is None else _words_of(said))
+
+
+def _words_of(said: Said) -> Sequence[str]:
     text: list[str] = []
     for each in said.texts:
         if len(text) < MOST_WORDS:
             text += words(each)
-    return Indexed(row, text[:MOST_WORDS])
+    return text[:MOST_WORDS]
 
 
 def aware(moment: datetime) -> datetime:
@@ -137,36 +120,36 @@ def aware(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _session(
-    entries: Entries, opened: Mapping[str, Any], said: Said | None, marks: Marks
-) -> str | None:
+def _session(opened: Logged, parts: Masked, said: Said | None, marks: Marks) -> str | None:
     """What stands for the session: by its name, or where a value was cut out of that, by the
     header's own word for it."""
     name = said.session if said is not None else None
-    if name and not ("attributes" in entries.cut and _LABEL.search(name)):
-        return marks.session(entries.rows[0].org_id, name)
-    known = opened.get("session")
+    if name and not (parts.cut("attributes") and _LABEL.search(name)):
+        return marks.session(opened.org_id, name)
+    known = opened.header.facts.get("session")
     return None if known is None else _FOR_SESSIONS + str(known)
 
 
-def _payloads(opened: Mapping[str, Any], told: Mapping[str, Any], entries: Entries) -> Payloads:
+def _payloads(opened: Mapping[str, Any], told: Mapping[str, Any], parts: Masked) -> Payloads:
     """What is read: what was sent, or where it equals what was received, or none was sent, that.
 
     Then what was found and not cut out must still be taken out, and all of it must be known.
     """
-    parts, found = entries.parts, list(told.get("findings") or ())
+    found = list(told.get("findings") or ())
     request = parts.get("request_sent")
-    if request is not None:
+    sent = request is not None
+    if sent:
         found = []
     elif len(found) == told.get("findings_count", 0) and not told.get("unavailable"):
         request = parts.get("request_received")
-    if "request_received" in entries.cut and found:
+    if found and parts.cut("request_received"):
         moved = any(one["kind"] in OTHER_PRIVATE for one in found)
         request, found = (None if moved else request), []
     return Payloads(
         action=str(opened.get("action")),
         streamed=bool(opened.get("stream")),
         request=request,
+        sent=sent,
         answer=parts.get("answer_received"),
         attributes=parts.get("attributes"),
         found=found,
@@ -183,20 +166,25 @@ def _tags(
     ended = [entries.rows[0], *([entries.rows[-1]] if entries.ended else [])]
     ids = [*said.ids, *([decision["id"]] if "id" in decision else [])]
     ids += [row.leaf_hash.hex() for row in ended]
+    called = [row.header.facts.get(name) for row in entries.rows for name in _CALLED]
+    ids += [id for id in called if isinstance(id, str)]
     every: dict[str, Iterable[Any]] = {
         "rule": decision.get("rules") or (),
         "obligation": decision.get("obligations") or (),
         "label": told.get("labels") or (),
-        "finding": (f"{one['kind']}:{one['label']}" for one in found),
+        "finding": [f"{one['kind']}:{one['label']}" for one in found],
         "unavailable": told.get("unavailable") or (),
         "cache": (cache,) if cache in ("hit", "repeat") else (),
         "tool": (*said.tools, *said.called),
         "called": said.called,
         "tag": said.tags,
-        ID_TAG: (marks.id(org, id) for id in ids),
+        ID_TAG: [marks.id(org, id) for id in ids],
     }
-    values = {kind: sorted({_word(value) for value in some}) for kind, some in every.items()}
-    return {kind: some[:MOST_TAGS] for kind, some in values.items() if some}
+    return {
+        kind: sorted({_word(value) for value in some})[:MOST_TAGS]
+        for kind, some in every.items()
+        if some
+    }
 
 
 def _column(value: object) -> str | None:

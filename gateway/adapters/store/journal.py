@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from gateway.adapters.store.engine import open_engine, unavailable
 from gateway.adapters.store.page import Staged, Subject
 from gateway.adapters.store.person_keys import subject_mac, value_mac
 from gateway.adapters.store.sealing import Vault
+from gateway.adapters.store.stowing import Stowage
 from gateway.adapters.store.writer import Writer
 from gateway.core.attribution import Attribution, subject_of
 from gateway.core.errors import Code, Unavailable
@@ -39,7 +40,8 @@ class SqlJournal:
 
     `url` is a migrated database. `lease` is for how many seconds this process is taken to be
     alive without a sign; `patience` how many to wait for the database; `most_queued` how
-    many bytes may wait to be written before calls are refused.
+    many bytes may wait to be written before calls are refused. `stowage` is where large payloads
+    go; without it they go into the database.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class SqlJournal:
         lease: float = 10.0,
         patience: float = 2.0,
         most_queued: int = 64 * 1024 * 1024,
+        stowage: Stowage | None = None,
     ) -> None:
         self.engine = open_engine(url, patience)
+        self.stowage = stowage
         self._vault = vault
         self._writer = Writer(
             self.engine, vault, timedelta(seconds=lease), self._deliver, self._told_of_erasures
@@ -173,7 +177,7 @@ class SqlJournal:
                 raise unavailable(self._writer.away)
             if self._queued > self._most_queued:
                 raise Unavailable(Code.OVERLOADED, "Too much waits to be written.", retry_after=1.0)
-        size = sum(_size(one.entry) for one in (staged, opened) if one)
+        size = sum(_size(one.cut.parts) for one in (staged, opened) if one)
         future: asyncio.Future[Receipt] = loop.create_future()
         item = Item(place, opened, staged, hold, spent, size, time.monotonic(), future)
         place.queued = True
@@ -238,6 +242,8 @@ class SqlRecord:
         self._place = place
         self._opened = opened
         self._cutter = cutter
+        self._refused = False
+        """Whether a payload could not be put into object storage."""
 
     @property
     def opened(self) -> Receipt | None:
@@ -245,6 +251,8 @@ class SqlRecord:
 
     async def open(self, values: Sequence[Value] = ()) -> Receipt:
         await self._find(values)
+        if self.opened is None:
+            self._opened = await self._stowed(self._opened, ends=False)
         return await self._journal.write(self._place, self._opened, None, ZERO, None)
 
     async def append(self, entry: Entry, hold: Money = ZERO) -> Receipt:
@@ -259,7 +267,10 @@ class SqlRecord:
 
     async def _write(self, entry: Entry, hold: int, spent: int | None) -> Receipt:
         await self._find(entry.values)
-        staged = await self._cut(_staged(entry))
+        staged, ends = await self._cut(_staged(entry)), spent is not None
+        if self.opened is None:
+            self._opened = await self._stowed(self._opened, ends=ends)
+        staged = await self._stowed(staged, ends=ends)
         return await self._journal.write(self._place, self._opened, staged, hold, spent)
 
     async def _find(self, values: Sequence[Value]) -> None:
@@ -267,13 +278,31 @@ class SqlRecord:
         known = self._opened.entry.values
         if self.opened is None and len(values) > len(known):
             entry = replace(self._opened.entry, values=values)
-            self._opened = await self._cut(self._opened._replace(entry=entry))
+            first = self._opened._replace(entry=entry, cut=Cut(entry.parts), stowed={})
+            self._opened = await self._cut(first)
+
+    async def _stowed(self, staged: Staged, *, ends: bool) -> Staged:
+        """The entry with its large payloads in object storage, durably. Raises `Unavailable`.
+
+        What ends an exchange goes into the database instead where they cannot be put: nobody
+        would write it later, and no exchange may stay open.
+        """
+        stowage = self._journal.stowage
+        if stowage is None or (ends and self._refused) or not stowage.wants(staged):
+            return staged
+        try:
+            return await stowage.stow(staged, ends=ends)
+        except Unavailable:
+            self._refused = True
+            if not ends:
+                raise
+            return staged
 
     async def _cut(self, staged: Staged) -> Staged:
         entry = staged.entry
         if not entry.values:
             return staged
-        if _size(entry) < _LONG:
+        if _size(entry.parts) < _LONG:
             return staged._replace(cut=self._cutter.cut(entry))
         return staged._replace(cut=await asyncio.to_thread(self._cutter.cut, entry))
 
@@ -292,5 +321,5 @@ def _staged(entry: Entry) -> Staged:
     return Staged(new_id("ent"), datetime.now(UTC), entry, Cut(entry.parts))
 
 
-def _size(entry: Entry) -> int:
-    return sum(map(len, entry.parts.values())) + _ENTRY_BYTES
+def _size(parts: Mapping[str, bytes]) -> int:
+    return sum(map(len, parts.values())) + _ENTRY_BYTES

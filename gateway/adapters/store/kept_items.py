@@ -21,6 +21,8 @@ Place = tuple[str, str, str]
 """A document's id, its organisation and its app."""
 
 _ITEM = table(KeptItem)
+_TOGETHER = 200
+"""Documents of one statement: SQLite takes a thousand conditions."""
 
 
 def mac(pepper: bytes, id: str) -> bytes:
@@ -56,8 +58,9 @@ def write(connection: Connection, place: Place, items: Macs) -> None:
 def forget(connection: Connection, places: Iterable[Place]) -> None:
     """Drop the items of the documents at `places`."""
     theirs = [_at(place) for place in places]
-    if theirs:
-        connection.execute(delete(_ITEM).where(or_(*theirs)))
+    for begin in range(0, len(theirs), _TOGETHER):
+        some = theirs[begin : begin + _TOGETHER]
+        connection.execute(delete(_ITEM).where(or_(*some)))
 
 
 def homes(owner: Owner, items: Collection[bytes]) -> Select[tuple[bytes, str]]:

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, select
 
 from gateway.adapters.store.erasure_tables import SubjectKey, ValueKey
+from gateway.adapters.store.object_parts import open_object
 from gateway.adapters.store.person_keys import SUBJECT, PersonKey
 from gateway.adapters.store.sealed_entry import VALUES, cut_out, restored
 from gateway.adapters.store.sealing import Seal, SealedPart, Tampered, Vault
 from gateway.adapters.store.tables import RecordKey, table
+from gateway.core.objects import PayloadObjects
 
 _RECORD, _SUBJECT, _VALUE = table(RecordKey), table(SubjectKey), table(ValueKey)
 _MOST = 500
@@ -27,10 +29,11 @@ class Opened(NamedTuple):
 
 
 class Opener:
-    """Opens what rests under the keys that `vault` wrapped."""
+    """Opens what rests under the keys that `vault` wrapped. `objects` has large payloads."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, objects: PayloadObjects | None = None) -> None:
         self._vault = vault
+        self._objects = objects
 
     def seals(self, connection: Connection, exchange_ids: Collection[str]) -> dict[str, Seal]:
         """The keys of exchanges; without those that were erased, or have none.
@@ -68,9 +71,10 @@ class Opener:
     ) -> Opened:
         """The parts of an entry, with its values put back. `promised` is what its header says.
 
-        Raises `Tampered`.
+        Raises `Tampered`; `Unavailable` while a payload cannot be read from object storage.
         """
         bound = {part["part"]: list(part.get("bound", ())) for part in promised}
+        away = {part["part"]: part.get("object_sha256") for part in promised}
         ids = {id for several in bound.values() for id in several}
         values = None
         if VALUES in stored:
@@ -85,11 +89,21 @@ class Opener:
             if any(id not in secrets for id in bound[name]):
                 lacking.add(name)
             else:
-                parts[name] = seal.unseal(entry_id, part, [secrets[id] for id in bound[name]])
+                content = seal.unseal(entry_id, part, [secrets[id] for id in bound[name]])
+                parts[name] = self.whole(entry_id, name, away.get(name), content)
         if values is not None:
             parts, cut = restored(entry_id, parts, values, seal, secrets)
             lacking |= cut
         return Opened(parts, frozenset(lacking))
+
+    def whole(self, entry_id: str, part: str, digest: str | None, content: bytes) -> bytes:
+        """A payload. Where its header names an object, `content` is what that is read with.
+
+        Raises as `entry`.
+        """
+        if digest is None:
+            return content
+        return open_object(entry_id, part, bytes.fromhex(digest), content, self._objects)
 
     def _keys(
         self, connection: Connection, keys: Table, ids: Collection[str]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,13 +52,27 @@ class Subject(NamedTuple):
         return cls(exchange_id, principal.org, principal.team, principal.app, principal.key_id)
 
 
+class Stowed(NamedTuple):
+    """A payload that is in object storage: its object's hash, and its own size in bytes."""
+
+    digest: bytes
+    size: int
+
+
+_NOTHING_STOWED: Mapping[str, Stowed] = MappingProxyType({})
+
+
 class Staged(NamedTuple):
-    """An entry that has an id and a time, and is not written yet; its parts without values."""
+    """An entry that has an id and a time, and is not written yet; its parts without values.
+
+    Of the parts that are `stowed`, `cut` holds what is stored in their place.
+    """
 
     entry_id: str
     ts: datetime
     entry: Entry
     cut: Cut
+    stowed: Mapping[str, Stowed] = _NOTHING_STOWED
 
 
 class Keyed(NamedTuple):
@@ -97,11 +112,13 @@ class Page:
         receipts: list[Receipt] = []
         for one in staged:
             sealed = seal_entry(one.entry_id, one.cut, keyed.seal, keyed.values)
-            facts = [_part_facts(keyed.seal.kek_id, part) for part in sealed]
+            if one.stowed:
+                sealed = [_sized(part, one.stowed.get(part.part.part)) for part in sealed]
+            facts = [_part_facts(keyed.seal.kek_id, part, one.stowed) for part in sealed]
             header = self._header(subject, one, tail, facts, keyed.pseudonym)
             tail = Tail(tail.epoch, tail.seq + 1, leaf_hash(header))
             entries.append(self._entry_row(subject, one, tail, header))
-            parts += [(subject.org, one.entry_id, *part.part) for part in sealed]
+            parts += [_part_row(subject.org, one, part.part) for part in sealed]
             receipts.append(Receipt(one.entry_id, tail.leaf or b""))
         self._take(tail, entries, parts)
         if opens and any(one.entry.parts for one in staged):
@@ -198,7 +215,19 @@ class Page:
         )
 
 
-def _part_facts(kek_id: str, sealed: Sealed) -> dict[str, Any]:
+def _sized(sealed: Sealed, stowed: Stowed | None) -> Sealed:
+    """The size that is told is the payload's, not its reference's."""
+    if stowed is None:
+        return sealed
+    return sealed._replace(part=sealed.part._replace(size=stowed.size))
+
+
+def _part_row(org: str, one: Staged, part: SealedPart) -> Values:
+    stowed = one.stowed.get(part.part)
+    return (org, one.entry_id, *part, stowed.digest if stowed else None)
+
+
+def _part_facts(kek_id: str, sealed: Sealed, stowed: Mapping[str, Stowed]) -> dict[str, Any]:
     part: SealedPart = sealed.part
     facts = {
         "part": part.part,
@@ -208,6 +237,8 @@ def _part_facts(kek_id: str, sealed: Sealed) -> dict[str, Any]:
         "sha256_ct": part.sha256_ct.hex(),
         "key_commit": part.key_commit.hex(),
     }
+    if part.part in stowed:
+        facts["object_sha256"] = stowed[part.part].digest.hex()
     return facts | {"bound": list(sealed.bound)} if sealed.bound else facts
 
 

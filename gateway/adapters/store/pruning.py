@@ -20,7 +20,8 @@ from gateway.adapters.store.cutting import NOTHING
 from gateway.adapters.store.engine import for_writing, open_engine
 from gateway.adapters.store.erasure_tables import ValueIndex
 from gateway.adapters.store.full_text import FullText
-from gateway.adapters.store.indexer import scrub
+from gateway.adapters.store.gone_objects import note_gone
+from gateway.adapters.store.index_writing import scrub
 from gateway.adapters.store.legal_holds import chunks, lock
 from gateway.adapters.store.log_tables import PrunedEntry
 from gateway.adapters.store.page import Page, Staged, Subject, Tail
@@ -171,7 +172,7 @@ class SqlPruning:
             page = self._page(connection)
             told = _told(page, found.due, self._actor, now)
             page.write(cursor_of(connection))
-            _delete(connection, found.due, told)
+            _delete(connection, found.due, told, now)
             leases.renew(connection, page.tail.epoch, LEASE, page.tail.seq + 1)
         self._tail = page.tail
         return found
@@ -209,7 +210,9 @@ def _told(
     return told
 
 
-def _delete(connection: Connection, due: Sequence[Due], told: Mapping[str, str]) -> None:
+def _delete(
+    connection: Connection, due: Sequence[Due], told: Mapping[str, str], now: datetime
+) -> None:
     """Delete payloads, and what is derived of them. Whoever has read them makes nothing of
     them any more, as after an erasure: the count of destroyed keys says so."""
     rows = [
@@ -219,6 +222,7 @@ def _delete(connection: Connection, due: Sequence[Due], told: Mapping[str, str])
     ]
     connection.execute(insert(_PRUNED), rows)
     for some in chunks([row["entry_id"] for row in rows]):
+        note_gone(connection, _PART.c.entry_id.in_(some), now)
         connection.execute(delete(_PART).where(_PART.c.entry_id.in_(some)))
     connection.execute(update(_DEPLOYMENT).values(erasures=_DEPLOYMENT.c.erasures + 1))
     for some in chunks(one.exchange_id for one in due):

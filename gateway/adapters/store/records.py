@@ -15,6 +15,7 @@ from gateway.adapters.store.engine import open_engine
 from gateway.adapters.store.opening import Opened, Opener
 from gateway.adapters.store.sealing import Seal, SealedPart, Tampered, Vault
 from gateway.adapters.store.tables import AuditEntry, AuditPart, table
+from gateway.core.objects import PayloadObjects
 from gateway.core.records import Kind, leaf_hash
 
 _ENTRY, _PART = table(AuditEntry), table(AuditPart)
@@ -52,16 +53,26 @@ class Summary:
 
 
 class SqlRecords:
-    """Reads what `SqlJournal` wrote. Opens connections when they are first needed."""
+    """Reads what `SqlJournal` wrote. Opens connections when they are first needed.
 
-    def __init__(self, url: str, vault: Vault, patience: float = 2.0) -> None:
+    `objects` is where large payloads are; without it, one that is there cannot be read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        vault: Vault,
+        patience: float = 2.0,
+        objects: PayloadObjects | None = None,
+    ) -> None:
         self._engine = open_engine(url, patience)
-        self._opener = Opener(vault)
+        self._opener = Opener(vault, objects)
 
     async def read_exchange(self, exchange_id: str) -> Sequence[StoredEntry]:
         """The entries of an exchange in the order written, decrypted; empty when unknown.
 
-        Raises `Tampered` when an entry or a payload is not what was written.
+        Raises `Tampered` when an entry or a payload is not what was written, `Unavailable` while
+        a payload cannot be read from object storage.
         """
         return await asyncio.to_thread(self._read, exchange_id)
 
@@ -108,6 +119,8 @@ class SqlRecords:
                 raise Tampered(f"{entry_id}: its {row.part} was replaced")
             if promised["key_commit"] != row.key_commit.hex():
                 raise Tampered(f"{entry_id}: its {row.part} names another key")
+            if promised.get("object_sha256") != (row.object_sha256 and row.object_sha256.hex()):
+                raise Tampered(f"{entry_id}: its {row.part} names another object")
             stored[row.part] = SealedPart(*(row._mapping[name] for name in SealedPart._fields))
         return self._opener.entry(connection, seal, entry_id, header["parts"], stored)
 

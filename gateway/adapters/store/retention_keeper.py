@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from gateway.adapters.store.gone_objects import GoneObjects
 from gateway.adapters.store.pruning import SqlPruning
 
 T = TypeVar("T")
@@ -26,11 +27,20 @@ class Between(Protocol):
 class RetentionKeeper:
     """Looks every `seconds` whether it is time; of several processes one prunes.
 
-    `between` is the journal's. What fails is said and tried again.
+    `between` is the journal's; `objects` deletes what is in object storage no more. What fails
+    is said and tried again.
     """
 
-    def __init__(self, pruning: SqlPruning, between: Between, *, seconds: float = 300.0) -> None:
+    def __init__(
+        self,
+        pruning: SqlPruning,
+        between: Between,
+        *,
+        objects: GoneObjects | None = None,
+        seconds: float = 300.0,
+    ) -> None:
         self.pruning = pruning
+        self._objects = objects
         self._between = between
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
@@ -46,6 +56,8 @@ class RetentionKeeper:
             with suppress(asyncio.CancelledError):
                 await self._task
         await asyncio.to_thread(self.pruning.stop)
+        if self._objects is not None:
+            await asyncio.to_thread(self._objects.close)
 
     async def prune(self) -> None:
         """Prune all that is due, if it is time, and if we may: roles can leave it to others.
@@ -65,10 +77,19 @@ class RetentionKeeper:
         if self.pruning.done.entries:
             _log.info("pruned", entries=dict(self.pruning.done.entries))
 
+    async def clear(self) -> None:
+        """Delete the objects of payloads that are gone. Raises `ObjectsError`, SQLAlchemy's
+        errors."""
+        if self._objects is None:
+            return
+        if count := await self._objects.clear(self._between):
+            _log.info("objects_deleted", count=count)
+
     async def _keep(self) -> None:
         while True:
-            try:
-                await self.prune()
-            except Exception as error:  # noqa: BLE001 - said, and tried again
-                _log.error("retention_failed", error=type(error).__name__)
+            for work in (self.prune, self.clear):
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - said, and tried again
+                    _log.error("retention_failed", error=type(error).__name__)
             await asyncio.sleep(self._seconds)

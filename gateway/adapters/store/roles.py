@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, text
 
 from gateway.adapters.store import full_text
+from gateway.adapters.store.policy_tables import POLICY_INSERT_ONLY
 from gateway.adapters.store.schema import Row
 from gateway.adapters.store.tables import INSERT_ONLY
 
@@ -35,6 +36,8 @@ OF_ORGS = (
     "exchange_index",
     "exchange_tag",
     full_text.NAME,
+    *POLICY_INSERT_ONLY,
+    "policy_stop",
 )
 """Tables of which a reader sees one organisation's rows."""
 _SETTING = "govgate.org"
@@ -93,13 +96,13 @@ def _owned(schema: str, names: Sequence[str]) -> str:
 
 def _rights(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Role, rights and table."""
-    guarded = {*INSERT_ONLY, *LOG, PRUNED, *_PLACES, _VERSION}
+    guarded = {*INSERT_ONLY, *POLICY_INSERT_ONLY, *LOG, PRUNED, *_PLACES, _VERSION}
     for name in names:
         yield WRITER, "SELECT", name
         yield RETENTION, "SELECT", name
         if name not in guarded:
             yield WRITER, "INSERT, UPDATE, DELETE", name
-    for name in INSERT_ONLY:
+    for name in (*INSERT_ONLY, *POLICY_INSERT_ONLY):
         yield WRITER, "INSERT", name
     for name in (*INSERT_ONLY, "writer", *LOG, PRUNED, *_PLACES, _VERSION):
         yield SEQUENCER, "SELECT", name
@@ -109,8 +112,9 @@ def _rights(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     yield SEQUENCER, "INSERT, UPDATE", "log_cursor"
     yield RETENTION, "INSERT", "audit_entry"
     yield RETENTION, "INSERT", PRUNED
-    for name in ("audit_part", "record_key", "value_index", full_text.NAME):
+    for name in ("audit_part", "record_key", "value_index", full_text.NAME, "object_gone"):
         yield RETENTION, "DELETE", name
+    yield RETENTION, "INSERT", "object_gone"
     for name in ("writer", "follower"):
         yield RETENTION, "INSERT, UPDATE", name
     yield RETENTION, "UPDATE", "deployment"

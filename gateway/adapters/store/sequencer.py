@@ -14,12 +14,13 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, func, insert, select, update
+import msgspec
+from sqlalchemy import Connection, DateTime, bindparam, func, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.adapters.store.log_nodes import read_head
-from gateway.adapters.store.log_tables import LogCursor, LogHead, LogLeaf, LogNode
+from gateway.adapters.store.log_tables import LogCursor, LogHead
+from gateway.adapters.store.statements import Statement, Values, cursor_of
 from gateway.adapters.store.tables import AuditEntry, Writer, table
 from gateway.core.merkle import TILE_HEIGHT, leaf_hash
 
@@ -27,9 +28,15 @@ MOST_LEAVES = 512
 """Entries of one transaction."""
 
 _ENTRY, _WRITER = table(AuditEntry), table(Writer)
-_LEAF, _NODE, _HEAD, _CURSOR = (table(LogLeaf), table(LogNode), table(LogHead), table(LogCursor))
+_HEAD, _CURSOR = table(LogHead), table(LogCursor)
 
-_READ = ("entry_id", "writer_seq", "ts", "header", "leaf_hash")
+_NEXT = (
+    select(_ENTRY.c.entry_id, _ENTRY.c.writer_seq, _ENTRY.c.header, _ENTRY.c.leaf_hash)
+    .add_columns(type_coerce(_ENTRY.c.ts, DateTime(timezone=True)).label("ts"))
+    .where(_ENTRY.c.writer_epoch == bindparam("epoch"), _ENTRY.c.writer_seq > bindparam("seq"))
+    .order_by(_ENTRY.c.writer_seq)
+    .limit(bindparam("most"))
+)
 _WRITERS = (
     select(
         _WRITER.c.epoch,
@@ -41,6 +48,45 @@ _WRITERS = (
     .where(_CURSOR.c.done.is_not(True))
     .order_by(_WRITER.c.epoch)
 )
+
+
+_MOVED = (
+    update(_HEAD)
+    .where(_HEAD.c.id == 1)
+    .values(size=bindparam("size"), frontier=bindparam("frontier"))
+)
+_INSERTS = {
+    "sqlite": (
+        Statement("INSERT INTO log_leaf (org_id, leaf_index, entry_id, leaf_hash) VALUES ",
+                  "('default', ?, ?, ?)", ""),
+        Statement("INSERT INTO log_node (org_id, height, number, hash) VALUES ",
+                  "('default', ?, ?, ?)", ""),
+    ),
+    "postgresql": (
+        Statement("INSERT INTO log_leaf (org_id, leaf_index, entry_id, leaf_hash) VALUES ",
+                  "('default', %s, %s, %s)", ""),
+        Statement("INSERT INTO log_node (org_id, height, number, hash) VALUES ",
+                  "('default', %s, %s, %s)", ""),
+    ),
+}  # fmt: skip
+"""By database: what puts in leaves, and what puts in nodes."""
+
+
+class _Written(msgspec.Struct):
+    """What a header says of its place among its writer's."""
+
+    epoch: str
+    seq: int
+    prev_leaf: str | None
+
+
+class _Header(msgspec.Struct):
+    """Of a header, all that is read here."""
+
+    writer: _Written
+
+
+_read_header = msgspec.json.Decoder(_Header).decode
 
 
 class BrokenChain(RuntimeError):
@@ -55,12 +101,8 @@ class Progress:
         self.seq = int(writer.seq)
         self.leaf: bytes | None = writer.leaf_hash
         self._fenced_at: datetime | None = writer.recovered_at
-        self._rows = connection.execute(
-            select(*(_ENTRY.c[name] for name in _READ))
-            .where(_ENTRY.c.writer_epoch == self.epoch, _ENTRY.c.writer_seq > self.seq)
-            .order_by(_ENTRY.c.writer_seq)
-            .limit(most)
-        ).all()
+        after = {"epoch": self.epoch, "seq": self.seq, "most": most}
+        self._rows = connection.execute(_NEXT, after).all()
         self._left = len(self._rows)
 
     def before(self, row: Any) -> tuple[bool, datetime, datetime, str]:
@@ -74,11 +116,11 @@ class Progress:
         """Go on to `row`. Raises `BrokenChain` unless it is what its writer wrote next."""
         if leaf_hash(row.header) != row.leaf_hash:
             raise BrokenChain(f"entry {row.entry_id} has other bytes than were hashed")
-        header = orjson.loads(row.header)["writer"]
+        said = _read_header(row.header).writer
         before = self.leaf.hex() if self.leaf else None
-        if (row.writer_seq, header["seq"]) != (self.seq + 1, self.seq + 1):
+        if (row.writer_seq, said.seq) != (self.seq + 1, self.seq + 1):
             raise BrokenChain(f"entry {self.seq + 1} of writer {self.epoch} is missing")
-        if header["prev_leaf"] != before or header["epoch"] != self.epoch:
+        if said.prev_leaf != before or said.epoch != self.epoch:
             raise BrokenChain(f"entry {row.entry_id} does not follow the one before it")
         self.seq, self.leaf = self.seq + 1, row.leaf_hash
         self._left -= 1
@@ -109,20 +151,18 @@ def sequence(connection: Connection, most: int = MOST_LEAVES) -> int:
     """
     frontier = read_head(connection, lock=True)
     writers = _read_writers(connection, most)
-    leaves: list[dict[str, Any]] = []
-    nodes: list[dict[str, Any]] = []
+    leaves: list[Values] = []
+    nodes: list[Values] = []
     in_time = merge(*writers, key=lambda pair: pair[1].before(pair[0]))
     for row, writer in islice(in_time, most):
         writer.take(row)
-        leaves.append(_leaf(frontier.size, row))
-        nodes += _kept(frontier.append(row.leaf_hash))
+        leaves.append((frontier.size, row.entry_id, row.leaf_hash))
+        completed = frontier.append(row.leaf_hash)
+        nodes += [node for node in completed if node[0] % TILE_HEIGHT == 0]
     _write(connection, leaves, nodes, [row for w in writers if (row := w.values)])
     if leaves:
-        connection.execute(
-            update(_HEAD)
-            .where(_HEAD.c.id == 1)
-            .values(size=frontier.size, frontier=frontier.encoded())
-        )
+        head = {"size": frontier.size, "frontier": frontier.encoded()}
+        connection.execute(_MOVED, head)
     return len(leaves)
 
 
@@ -143,33 +183,15 @@ def _fenced(writers: Sequence[Any]) -> set[str]:
     return {writer.epoch for writer in writers if writer.recovered_at is not None}
 
 
-def _leaf(index: int, row: Any) -> dict[str, Any]:
-    return {
-        "org_id": "default",
-        "leaf_index": index,
-        "entry_id": row.entry_id,
-        "leaf_hash": row.leaf_hash,
-    }
-
-
-def _kept(completed: Sequence[tuple[int, int, bytes]]) -> list[dict[str, Any]]:
-    """Of the nodes that a leaf completed, those that are kept."""
-    return [
-        {"org_id": "default", "height": height, "number": number, "hash": value}
-        for height, number, value in completed
-        if height % TILE_HEIGHT == 0
-    ]
-
-
 def _write(
     connection: Connection,
-    leaves: list[dict[str, Any]],
-    nodes: list[dict[str, Any]],
+    leaves: list[Values],
+    nodes: list[Values],
     cursors: list[dict[str, Any]],
 ) -> None:
-    for rows, into in ((leaves, _LEAF), (nodes, _NODE)):
-        if rows:
-            connection.execute(insert(into), rows)
+    cursor = cursor_of(connection)
+    for rows, into in zip((leaves, nodes), _INSERTS[connection.dialect.name], strict=True):
+        into.run(cursor, rows)
     if cursors:
         to = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         statement = to(_CURSOR)

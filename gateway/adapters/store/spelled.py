@@ -6,20 +6,21 @@ foresaw, or spelled as numbers. Here the pieces of each text are joined and read
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import orjson
 
 _APART = ("index", "output_index", "content_index", "summary_index", "item_id")
 """Members that tell apart what is said at the same time."""
+_TELLS_APART = frozenset(_APART)
 _BYTES = "bytes"
 """Where a token is spelled as numbers, in the probabilities that OpenAI's API gives."""
 _FEWEST = 3
 """Characters from which the beginning of a value counts, at the end of a piece of a stream."""
 _DEEPEST = 4
 """JSON inside of strings of JSON, so often."""
-_MORE = (str, dict, list)
+_MORE = frozenset({str, dict, list})
 
 Literals: TypeAlias = Sequence[tuple[bytes, ...]]
 """For each value: how it may be written, in lower case."""
@@ -32,21 +33,30 @@ class Texts:
     def __init__(self) -> None:
         self.texts: dict[_Path, list[str]] = {}
 
+    @classmethod
+    def of(cls, documents: Iterable[Any]) -> Texts:
+        """The texts of a payload that says these."""
+        texts = cls()
+        for document in documents:
+            texts.add(document)
+        return texts
+
     def add(self, document: Any) -> None:
         """Add what an event says. A loop, as a provider may nest as deep as it likes."""
         left: list[tuple[Any, _Path, int]] = [(document, (), 0)]
         while left:
             value, path, depth = left.pop()
-            if type(value) is str:
-                self.texts.setdefault(path, []).append(value)
+            kind = value.__class__
+            if kind is str:
+                self._say(path, value)
                 inner = _document(value) if depth < _DEEPEST else None
                 if inner is not None:
                     left.append((inner, (path, depth), depth + 1))
-            elif type(value) is dict:
-                left += self._members(value, path, depth)
-            elif type(value) is list:
+            elif kind is dict:
+                self._open(value, path, depth, left)
+            elif kind is list:
                 if path and path[-1] == _BYTES:
-                    self.texts.setdefault(path, []).append(_said(value))
+                    self._say(path, _said(value))
                 left += [(item, path, depth) for item in reversed(value) if item.__class__ in _MORE]
 
     def joined(self) -> dict[_Path, str]:
@@ -57,18 +67,25 @@ class Texts:
         """The numbers of the values that stand in the texts."""
         return holding(self.joined().values(), literals)
 
-    def _members(
-        self, holder: dict[str, Any], path: _Path, depth: int
-    ) -> list[tuple[Any, _Path, int]]:
-        apart = tuple(holder[name] for name in _APART if isinstance(holder.get(name), str | int))
-        odd = [name for name in holder if not name.isidentifier()]
-        if odd:
-            self.texts.setdefault((path, apart), []).extend(odd)
-        return [
-            (item, (path, apart, name), depth)
-            for name, item in reversed(holder.items())
-            if item.__class__ in _MORE
-        ]
+    def _say(self, path: _Path, text: str) -> None:
+        said = self.texts.get(path)
+        if said is None:
+            self.texts[path] = [text]
+        else:
+            said.append(text)
+
+    def _open(
+        self, holder: dict[str, Any], path: _Path, depth: int, left: list[tuple[Any, _Path, int]]
+    ) -> None:
+        """Put the members of `holder` before what is `left` to read, its odd names aside."""
+        apart = () if _TELLS_APART.isdisjoint(holder) else _told_apart(holder)
+        if not all(map(str.isidentifier, holder)):
+            for name in holder:
+                if not name.isidentifier():
+                    self._say((path, apart), name)
+        for name, item in reversed(holder.items()):
+            if item.__class__ in _MORE:
+                left.append((item, (path, apart, name), depth))
 
 
 class Spelled:
@@ -97,13 +114,19 @@ class Spelled:
 
 def read(payload: bytes) -> Texts | None:
     """The texts of JSON, or of events of JSON, one on a line; None for anything else."""
-    texts = Texts()
+    told = documents(payload)
+    return None if told is None else Texts.of(told)
+
+
+def documents(payload: bytes) -> Sequence[Any] | None:
+    """What JSON says, or each event of it, one on a line; None for anything else."""
     try:
-        for document in _documents(payload):
-            texts.add(document)
-    except ValueError:
-        return None
-    return texts
+        return [orjson.loads(payload)]
+    except orjson.JSONDecodeError:
+        try:
+            return [orjson.loads(line) for line in payload.split(b"\n") if line.strip()]
+        except orjson.JSONDecodeError:
+            return None
 
 
 def holding(texts: Iterable[str], literals: Literals) -> set[int]:
@@ -132,15 +155,8 @@ def _ends_within(text: str, literal: str) -> bool:
     return any(text.endswith(literal[:size]) for size in range(len(literal) - 1, _FEWEST - 1, -1))
 
 
-def _documents(payload: bytes) -> Iterator[Any]:
-    try:
-        whole = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        for line in payload.split(b"\n"):
-            if line.strip():
-                yield orjson.loads(line)
-    else:
-        yield whole
+def _told_apart(holder: dict[str, Any]) -> _Path:
+    return tuple(holder[name] for name in _APART if isinstance(holder.get(name), str | int))
 
 
 def _document(text: str) -> Any:

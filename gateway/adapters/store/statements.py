@@ -111,18 +111,18 @@ class Statements:
         self._insert = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
         self.dialect = dialect
         self._begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else None
-        self.entry = self._inserting(AuditEntry)
-        self.part = self._inserting(AuditPart)
-        self.record_key = self._inserting(RecordKey)
-        self.post = self._inserting(BudgetPost)
-        self.value_index = self._inserting(
+        self.entry = self.inserting(AuditEntry)
+        self.part = self.inserting(AuditPart)
+        self.record_key = self.inserting(RecordKey)
+        self.post = self.inserting(BudgetPost)
+        self.value_index = self.inserting(
             ValueIndex,
             lambda insert: insert.on_conflict_do_update(
                 index_elements=["org_id", "value_mac", "exchange_id"],
                 set_={"whole": or_(_VALUE_INDEX.c.whole, insert.excluded.whole)},
             ),
         )
-        self.reservation = self._inserting(Reservation, _latest("exchange_id"))
+        self.reservation = self.inserting(Reservation, _latest("exchange_id"))
         self.writer_standing = str(_WRITER_STANDING.compile(dialect=dialect))
         """Given an epoch: when the writer was fenced, and how many keys were destroyed so far.
         Locks it against being fenced, and against a key's being destroyed before the commit."""
@@ -142,9 +142,11 @@ class Statements:
     def inserting_once(self, model: type[Row], returning: str) -> Statement:
         """An insert that leaves out rows that are there, and returns a column of the others."""
         column = table(model).c[returning]
-        return self._inserting(model, lambda i: i.on_conflict_do_nothing().returning(column))
+        return self.inserting(model, lambda i: i.on_conflict_do_nothing().returning(column))
 
-    def _inserting(self, model: type[Row], finish: Callable[[Any], Any] | None = None) -> Statement:
+    def inserting(self, model: type[Row], finish: Callable[[Any], Any] | None = None) -> Statement:
+        """An insert of rows in the order of the table's columns; `finish` says what is done
+        where one is there already."""
         columns = table(model).columns
         statement: Any = self._insert(table(model)).values(
             {column.name: None for column in columns}

@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0009"
+SCHEMA = "0011"
 """The migration that these tables are at."""
 
 INSERT_ONLY = ("audit_entry", "audit_part", "budget_post")
@@ -90,10 +90,21 @@ class AuditEntry(Row, table=True):
 
 
 class AuditPart(Row, table=True):
-    """A payload of an entry, encrypted under its exchange's key."""
+    """A payload of an entry, encrypted under its exchange's key.
+
+    Of one that is in object storage, what is encrypted here is the key of its object.
+    """
 
     __tablename__ = "audit_part"
-    __table_args__: ClassVar[dict[str, str]] = {"postgresql_partition_by": "RANGE (entry_id)"}
+    __table_args__ = (
+        Index(
+            "ix_audit_part_object_sha256",
+            "object_sha256",
+            sqlite_where=text("object_sha256 IS NOT NULL"),
+            postgresql_where=text("object_sha256 IS NOT NULL"),
+        ),
+        {"postgresql_partition_by": "RANGE (entry_id)"},
+    )
     entry_id: str = Field(primary_key=True)
     part: str = Field(primary_key=True)
     alg: str
@@ -103,6 +114,8 @@ class AuditPart(Row, table=True):
     key_commit: bytes
     size: int = Field(sa_type=BigInteger)
     """Bytes of the payload before compression and encryption."""
+    object_sha256: bytes | None = None
+    """The hash of the object that holds the payload, and is named by it."""
 
 
 class RecordKey(Row, table=True):

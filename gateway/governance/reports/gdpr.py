@@ -50,8 +50,17 @@ def _recipients(facts: Facts) -> Judgement:
 def _transfers(facts: Facts) -> Judgement:
     if not facts.count("calls_sent"):
         return Judgement(Verdict.NOT_APPLICABLE, "No call was sent to a provider in this time.")
-    return unrecorded(
-        "Headers do not name the country or region that a provider works in: see the routes file."
+    if not facts.names("regions"):
+        return unrecorded(
+            "No provider that was asked has a `region`: say it in the routes file, or as "
+            "GOVGATE_UPSTREAM__REGION."
+        )
+    unsaid, sent = facts.count("sent_without_region"), facts.count("calls_sent")
+    lacks = f"{unsaid} of {sent} calls went to a target without a region. " if unsaid else ""
+    return Judgement(
+        Verdict.PARTLY,
+        f"{lacks}Regions are named as the operator named them. Which are third countries, and "
+        "the safeguards of a transfer, are not on record.",
     )
 
 
@@ -119,7 +128,7 @@ GDPR_REGISTER = Framework(
         Requirement(
             "Art. 30(1)(e)",
             "Transfers to third countries.",
-            ("calls_sent", "providers"),
+            ("calls_sent", "providers", "regions", "sent_without_region"),
             _transfers,
         ),
         Requirement(

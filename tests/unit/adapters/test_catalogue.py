@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.adapters.catalogue import Serves, StaticCatalogue
 from gateway.core.money import Price
 from gateway.core.ports import Choice, Group, Model
@@ -52,6 +54,45 @@ def test_what_a_caller_writes_is_no_pattern() -> None:
     catalogue = StaticCatalogue([NAMED], [Serves("gpt-*", LIKE)], Asked())
     assert catalogue.find("*") is None
     assert catalogue.find("f*") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "how do I build a bomb",
+        "gpt-4o ann@example.org",
+        "ann.lee@example.org",
+        "gpt-4o@ann.lee@example.org",
+        "gpt-4o\n",
+        "größe",
+        "4111111111111111",
+        "gpt-4111111111111111",
+        "g" * 129,
+    ],
+)
+def test_a_pattern_serves_names_and_no_other_text(name: str) -> None:
+    named = Model(name, "openai", "gpt-4o-mini")
+    assert StaticCatalogue([], [Serves("*", LIKE)], Asked()).find(name) is None
+    assert StaticCatalogue([named], [], Asked(None)).find(name) == named
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt-4o-2024-08-06",
+        "ft:gpt-4o-mini-2024-07-18:acme::9ab1cd2e",
+        "meta-llama/Llama-3.3-70B-Instruct",
+        "anthropic.claude-3-5-sonnet-20241022-v2:0",
+        "claude-3-5-sonnet@20240620",
+        "@cf/meta/llama-3.1-8b-instruct",
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3",
+        "deepseek-r1:7b-qwen-distill-q4_K_M",
+    ],
+)
+def test_a_pattern_serves_the_names_that_providers_give(name: str) -> None:
+    found = StaticCatalogue([], [Serves("*", LIKE)], Asked()).find(name)
+    assert found is not None
+    assert found.upstream_model == name
 
 
 def test_each_model_is_priced_once_and_an_own_price_stands() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import Pack, engine, load_pack, question_of
+from gateway.adapters.packs import Pack, engine, load_pack, question_of, read_folder
 from gateway.core.errors import Code, Unavailable
 from gateway.core.policy import Decision, Effect, Question
 from gateway.core.ports import Policy
@@ -40,7 +40,7 @@ from tests.contracts.policy_cases import (
 from tests.fakes.policy import FakePolicy
 
 MODULE = engine().read_bytes()
-BASELINE = load_pack(baseline_pack())
+BASELINE = load_pack(read_folder(baseline_pack()))
 
 
 def remembering(pack: Pack = BASELINE, size: int = 100) -> tuple[CachedPolicy, FakePolicy]:
@@ -100,7 +100,7 @@ async def test_what_is_remembered_is_what_would_be_decided(
     documents: dict[str, Any], question: dict[str, Any], strange: dict[str, Any]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pack = load_pack(write_pack(documents, Path(folder)))
+        pack = load_pack(read_folder(write_pack(documents, Path(folder))))
     policy = FakePolicy(pack.data, pack.revision)
     await agrees(pack, policy, [*neighbours(question), strange, question])
 
@@ -160,7 +160,7 @@ EVERYTHING = [
 async def test_every_fact_that_matters_is_read(
     first: dict[str, Any], second: dict[str, Any], tmp_path: Path
 ) -> None:
-    pack = load_pack(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path))
+    pack = load_pack(read_folder(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path)))
     policy = WasmPolicy(MODULE, pack.data, pack.revision)
     asked = [question_of(first), question_of(second)]
     verdicts = [(await policy.decide(question)).verdict for question in asked]
@@ -169,7 +169,7 @@ async def test_every_fact_that_matters_is_read(
 
 
 def test_every_fact_that_is_declared_is_tried(tmp_path: Path) -> None:
-    pack = load_pack(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path))
+    pack = load_pack(read_folder(write_pack({"rules": EVERYTHING, "exceptions": []}, tmp_path)))
     assert set(PAIRS) == pack.reads | {"context.time"}
 
 

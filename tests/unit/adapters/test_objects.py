@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.adapters.objects import open_objects
-from gateway.core.objects import ObjectDiffers, Objects, ObjectsError
+from gateway.core.objects import (
+    ObjectDiffers,
+    ObjectMissing,
+    Objects,
+    ObjectsError,
+    PayloadObjects,
+)
 from tests.buckets import ACCESS, Bucket
+from tests.fakes.objects import FakeObjects
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -74,3 +83,44 @@ async def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> No
 def test_what_is_no_place_is_refused(url: str) -> None:
     with pytest.raises(ObjectsError, match="no place for objects"):
         open_objects(url, {})
+
+
+@pytest.fixture(params=["folder", "bucket", "fake"])
+def payloads(request: pytest.FixtureRequest, tmp_path: Path) -> PayloadObjects:
+    if request.param == "fake":
+        return FakeObjects()
+    if request.param == "folder":
+        return open_objects(f"file://{tmp_path}/kept", {})
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return open_objects(bucket.url("some/prefix"), bucket.access)
+
+
+async def test_what_is_put_is_read_and_removed(payloads: PayloadObjects) -> None:
+    await payloads.put("parts/a", b"1")
+    await payloads.put("parts/a", b"\x00\xff")
+    await payloads.put("other/a", b"2")
+    assert await asyncio.to_thread(payloads.read, "parts/a") == b"\x00\xff"
+    listed = [each for some in payloads.listed("parts") for each in some]
+    assert [name for name, _ in listed] == ["parts/a"]
+    assert abs(datetime.now(UTC) - listed[0][1]) < timedelta(minutes=5)
+    payloads.remove(["parts/a", "parts/none"])
+    payloads.remove(["parts/a"])
+    with pytest.raises(ObjectMissing):
+        payloads.read("parts/a")
+    assert [each for some in payloads.listed("parts") for each in some] == []
+    assert payloads.read("other/a") == b"2"
+
+
+async def test_a_bucket_that_is_not_there_cannot_be_read(s3: str) -> None:
+    objects = open_objects("s3://no-such-bucket/p", ACCESS | {"endpoint": s3})
+    with pytest.raises(ObjectsError):
+        list(objects.listed("parts"))
+    with pytest.raises(ObjectsError):
+        objects.read("parts/a")
+
+
+async def test_a_name_that_leads_elsewhere_is_an_error(tmp_path: Path) -> None:
+    objects = open_objects(f"file://{tmp_path}/kept", {})
+    (tmp_path / "secret").write_text("s")
+    with pytest.raises(ObjectsError):
+        objects.read("parts/../../secret")

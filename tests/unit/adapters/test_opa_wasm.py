@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import engine, load_pack, question_of
+from gateway.adapters.packs import engine, load_pack, question_of, read_folder
 from gateway.core.errors import Code, Unavailable
 from gateway.core.policy import Effect
 from gateway.settings import baseline_pack
 from tests.fakes.policy import ALLOW
 from tests.unit.adapters.wasm_modules import answering, module
 
-PACK = load_pack(baseline_pack())
+PACK = load_pack(read_folder(baseline_pack()))
 MODULE = engine().read_bytes()
 
 BAD_MODULES = {

@@ -49,14 +49,50 @@ def found(direction: Direction, label: str = "A") -> Finding:
 async def test_an_attempt_says_where_it_went_and_what_it_may_cost() -> None:
     journal, exchange, account = house()
     del exchange.known["model"]
-    exchange.model = Model("m", "openai", "m-2026", price=Price(1, 2, "v7"))
+    exchange.model = Model("m", "openai", "m-2026", region="eu", price=Price(1, 2, "v7"))
     await account.attempt(b"sent", Money(70))
     [attempt] = [entry for entry in journal.entries() if entry.kind is Kind.ATTEMPT]
     facts = {"attempt": 1, "model": "m", "upstream": "openai", "upstream_model": "m-2026",
-             "hold_micro_usd": 70, "price_version": "v7"}  # fmt: skip
+             "region": "eu", "hold_micro_usd": 70, "price_version": "v7"}  # fmt: skip
     assert facts.items() <= attempt.facts.items()
     assert attempt.parts["request_sent"] == b"sent"
     assert (account.attempts, account.held) == (1, 70)
+
+
+REQUEST_ID = "x-govgate-upstream-request-id"
+
+
+async def test_each_attempts_id_at_its_provider_is_on_record() -> None:
+    journal, exchange, account = house()
+    await account.attempt(b"1", ZERO)
+    exchange.headers[REQUEST_ID] = "req_1"
+    await account.attempt(b"2", ZERO)
+    assert REQUEST_ID not in exchange.headers
+    await account.attempt(b"3", ZERO)  # the second had none
+    exchange.headers[REQUEST_ID] = "req_3"
+    await account.close(Outcome.COMPLETED, None, None)
+    _, first, second, third, end = journal.entries()
+    assert "after_request_id" not in first.facts
+    assert second.facts["after_request_id"] == "req_1"
+    assert "after_request_id" not in third.facts
+    assert end.facts["upstream_request_id"] == "req_3"
+    assert exchange.headers[REQUEST_ID] == "req_3"
+
+
+@pytest.mark.parametrize("id", ["", "a b", "x" * 129, "ann@example.org", "a\nb", "é"])
+async def test_what_is_no_id_does_not_come_into_a_header(id: str) -> None:
+    journal, exchange, account = house()
+    await account.attempt(b"1", ZERO)
+    exchange.headers[REQUEST_ID] = id
+    await account.close(Outcome.COMPLETED, None, None)
+    assert "upstream_request_id" not in journal.entries()[-1].facts
+
+
+async def test_without_an_attempt_there_is_no_id() -> None:
+    journal, exchange, account = house()
+    exchange.headers[REQUEST_ID] = "req_of_another"
+    await account.close(Outcome.DENIED, None, None)
+    assert "upstream_request_id" not in journal.entries()[-1].facts
 
 
 async def test_the_decision_is_written_with_the_first_entry_and_not_again() -> None:

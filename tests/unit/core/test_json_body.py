@@ -31,7 +31,7 @@ REFUSED = {
     "very deep": b"[" * 10_000 + b"]" * 10_000,
     "very deep objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     "many values": b"[" + b"1," * MOST_NODES + b"1]",
-    "a long string": b'"' + b"x" * ((1 << 20) + 1) + b'"',
+    "a long string": b'"' + b"x " * (1 << 19) + b'x"',
 }
 
 
@@ -40,6 +40,12 @@ def test_refused(case: str) -> None:
     with pytest.raises(Malformed) as refused:
         parse(REFUSED[case])
     assert refused.value.code in (Code.INVALID_JSON, Code.REQUEST_TOO_LARGE)
+
+
+@pytest.mark.parametrize("scheme", ["", "data:image/png;base64,"])
+def test_large_bytes_are_read(scheme: str) -> None:
+    picture = scheme + "iVBOR+/0" * (1 << 18) + "=="
+    assert parse(json.dumps([picture]).encode()) == [picture]
 
 
 JSON = st.recursive(

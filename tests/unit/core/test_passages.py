@@ -35,8 +35,9 @@ def strings(value: Any) -> list[str]:
         return [text for item in value for text in strings(item)]
     if isinstance(value, str):
         return [value]
-    long = isinstance(value, int) and not isinstance(value, bool) and abs(value) > 99_999
-    return [str(value)] if long else []
+    whole = isinstance(value, int) or (isinstance(value, float) and value == int(value))
+    long = whole and abs(value) > 99_999
+    return [str(int(value))] if long else []
 
 
 def test_a_slot_is_read_and_rewritten_where_it_stands() -> None:
@@ -128,7 +129,16 @@ def test_what_is_fixed_is_read_and_refused_to_be_rewritten() -> None:
 
 @pytest.mark.parametrize(
     ("value", "long"),
-    [(99_999, False), (100_000, True), (-100_000, True), (True, False), (1e9, False), ("1", False)],
+    [
+        (99_999, False),
+        (100_000, True),
+        (-100_000, True),
+        (True, False),
+        (1e9, True),
+        (1e9 + 0.5, False),
+        (float("inf"), False),
+        ("1", False),
+    ],
 )
 def test_which_numbers_may_be_personal_data(value: object, long: bool) -> None:
     assert Number.is_long(value) is long

@@ -125,7 +125,7 @@ def test_a_place_never_holds_text(place: str) -> None:
 
 
 def test_text_beside_an_image_is_a_slot_whose_place_is_a_number() -> None:
-    part = {"type": "image_url", "image_url": {"url": "data:,x", CANARY: "hi"}}
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", CANARY: "hi"}}
     request = CHAT.check({"model": "m", "messages": [{"role": "user", "content": [part]}]})
     told = {slot.where: slot.text for slot in CHAT.slots(request)}
     inside = "/messages/0/content/0/image_url"
@@ -563,3 +563,10 @@ def test_a_running_count_is_not_the_last() -> None:
     alone = Event({"choices": [], "usage": usage})
     counts = [CHAT.usage(event) for event in (running, ending, alone)]
     assert [count.exact for count in counts if count is not None] == [False, True, True]
+
+
+@pytest.mark.parametrize(("store", "repeatable"), [(True, False), (False, True), (None, True)])
+def test_what_the_provider_stores_is_not_given_to_others(store: Any, repeatable: bool) -> None:
+    request = CHAT.check(chat_request(store=store, metadata={"case": "12"}))
+    assert CHAT.repeatable(request) is repeatable
+    assert CHAT.repeatable(CHAT.check(chat_request(metadata={"case": "12"})))

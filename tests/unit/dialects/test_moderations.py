@@ -10,6 +10,7 @@ from gateway.core.errors import Malformed
 from gateway.dialects.moderations import Moderations
 
 LENS = Moderations()
+BYTES = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 TEXT = {"type": "text", "text": "x"}
 
@@ -44,6 +45,17 @@ def test_what_cannot_be_read_is_found() -> None:
         ("image", "/input/1"), ("part", "/input/2"), ("image", "/input/3"),
     ]  # fmt: skip
     slots = LENS.slots(request)
-    assert [slot.where for slot in slots if not slot.fixed] == ["/input/0/text", "/input/3/text"]
+    assert {slot.where: slot.text for slot in slots if not slot.fixed} == {
+        "/input/0/text": "x",
+        "/input/1/image_url/url": "https://example.org/a.png",
+        "/input/3/text": "x",
+        "/input/3/image_url": "x",
+    }
     assert [(slot.where, slot.text) for slot in slots if slot.fixed] == [("/input/2/type", "video")]
     assert LENS.opaque(LENS.check({"input": ["x"]})) == []
+
+
+def test_bytes_are_no_text() -> None:
+    request = LENS.check({"input": [BYTES, {**TEXT, "image_url": "data:image/png;base64,aGk="}]})
+    assert [slot.text for slot in LENS.slots(request)] == ["x"]
+    assert [found.label for found in LENS.opaque(request)] == ["image", "image"]

@@ -28,7 +28,9 @@ def written(value: Any) -> list[str]:
         return names + [text for item in value.values() for text in written(item)]
     if isinstance(value, list):
         return [text for item in value for text in written(item)]
-    return [str(value)] if isinstance(value, str) or Number.is_long(value) else []
+    if Number.is_long(value):
+        return [str(int(value))]
+    return [value] if isinstance(value, str) else []
 
 
 def texts(slots: list[Slot]) -> list[str]:

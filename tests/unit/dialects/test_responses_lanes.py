@@ -12,6 +12,7 @@ from gateway.dialects.responses_lanes import MOST, PART_INDEX, lane, loose, plac
 
 FAMILIES = st.sampled_from([*PART_INDEX, "function_call_arguments", "custom_tool_call_input"])
 INDICES = st.integers(0, MOST - 1)
+BYTES = "aGkK" * 20
 
 
 @given(FAMILIES, INDICES, INDICES)
@@ -73,7 +74,13 @@ def test_what_repeats_the_request_is_nobodys_answer() -> None:
         ("text", "bomb", False, False),
         ("url", "https://x.test/bomb", False, False),
         ("image_url", "data:image/png;base64,aGk=", False, True),
-        ("encrypted_content", "aGk=", True, True),
+        ("encrypted_content", BYTES, True, True),
+        ("encrypted_content", "a bomb", False, False),
+        ("partial_image_b64", BYTES, False, True),
+        ("partial_image_b64", "a bomb", False, False),
+        ("url", "data:text/plain,bomb", False, False),
+        ("obfuscation", "aB3x", False, True),
+        ("obfuscation", "a bomb", False, False),
         ("result", "aGk=", False, False),
     ],
 )
@@ -82,5 +89,6 @@ def test_names_and_ids_are_no_text(key: str, value: str, plain: bool, skipped: b
 
 
 def test_the_bytes_of_an_image_are_no_text() -> None:
-    holder = {"type": "image_generation_call", "result": "aGk="}
-    assert responses_lanes.unspoken(holder, "result", "aGk=", plain=False)
+    holder = {"type": "image_generation_call", "result": BYTES}
+    assert responses_lanes.unspoken(holder, "result", BYTES, plain=False)
+    assert not responses_lanes.unspoken(holder, "result", "a bomb", plain=False)

@@ -15,6 +15,7 @@ from gateway.dialects.responses import Responses
 from tests.unit.dialects.test_responses_answer import OUTPUT
 
 RESPONSES = Responses()
+BYTES = "aGkK" * 20
 CANARY = "canary"
 
 
@@ -217,13 +218,13 @@ def test_what_cannot_be_read_is_opaque() -> None:
         {"type": "input_text", "text": "look"},
         {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
         {"type": "input_image", "image_url": "https://x.test/a.png"},
-        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
-        {"type": "input_file", "file_data": "aGk=", "filename": "a.pdf"},
+        {"type": "input_audio", "input_audio": {"data": BYTES, "format": "wav"}},
+        {"type": "input_file", "file_data": BYTES, "filename": "a.pdf"},
     ]
     items = [
         {"role": "user", "content": parts},
-        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "aGk="},
-        {"type": "image_generation_call", "id": "ig_1", "result": "aGk="},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": BYTES},
+        {"type": "image_generation_call", "id": "ig_1", "result": BYTES},
     ]
     request = asking(items, previous_response_id="resp_1", prompt={"id": "pmpt_1"})
     found = RESPONSES.opaque(RESPONSES.check(request))

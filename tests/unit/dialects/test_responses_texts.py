@@ -15,6 +15,7 @@ from gateway.core.passages import Number, Slot
 from gateway.dialects.responses_texts import Unread, texts
 from tests.unit.dialects.test_places import texts as named_in
 
+BYTES = "aGkK" * 20
 WORDS = st.sampled_from(["type", "id", "name", "text", "required", "data", "note", "call_id"])
 VALUES = st.recursive(
     st.none() | st.integers() | st.text(max_size=4) | st.sampled_from(["a b", "msg_1", "4111"]),
@@ -83,16 +84,16 @@ def test_places_are_distinct_and_rewriting_one_rewrites_no_other(value: Any, pla
         ({"type": "input_image", "image_url": "data:image/png;base64,aGk="}, "image", []),
         ({"type": "input_image", "image_url": "https://x.test/a b"}, "image",
          ["https://x.test/a b"]),
-        ({"type": "input_file", "file_data": "a b", "filename": "a b.pdf"}, "file", ["a b.pdf"]),
+        ({"type": "input_file", "file_data": BYTES, "filename": "a b.pdf"}, "file", ["a b.pdf"]),
         ({"type": "input_file", "file_url": "data:a/b;base64,aGk="}, "file", []),
-        ({"type": "input_audio", "input_audio": {"data": "aGk=", "format": "a b"}}, "audio",
+        ({"type": "input_audio", "input_audio": {"data": BYTES, "format": "a b"}}, "audio",
          ["a b"]),
         ({"type": "computer_screenshot", "file_id": "file-1"}, "image", []),
         ({"type": "image", "url": "data:image/png;base64,aGk="}, "image", []),
-        ({"type": "reasoning", "encrypted_content": "aGk="}, "reasoning", []),
-        ({"type": "compaction", "encrypted_content": "aGk="}, "reasoning", []),
-        ({"type": "image_generation_call", "result": "aGk="}, "image", []),
-        ({"type": "base64", "media_type": "a b", "data": "aGk="}, "file", ["a b"]),
+        ({"type": "reasoning", "encrypted_content": BYTES}, "reasoning", []),
+        ({"type": "compaction", "encrypted_content": BYTES}, "reasoning", []),
+        ({"type": "image_generation_call", "result": BYTES}, "image", []),
+        ({"type": "base64", "media_type": "a b", "data": BYTES}, "file", ["a b"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_of_once(
@@ -101,6 +102,27 @@ def test_what_cannot_be_read_is_told_of_once(
     found = list(texts({"content": [part]}, "content", "/x", "user"))
     assert [each.label for each in found if isinstance(each, Unread)] == [label]
     assert [each.text for each in found if isinstance(each, Slot) and not each.fixed] == seen
+
+
+@pytest.mark.parametrize(
+    ("part", "label"),
+    [
+        ({"type": "input_image", "image_url": "data:text/plain,a b"}, "image"),
+        ({"type": "input_file", "file_data": "a b"}, "file"),
+        ({"type": "input_audio", "input_audio": {"data": "a b", "format": "wav"}}, "audio"),
+        ({"type": "reasoning", "encrypted_content": "a b"}, "reasoning"),
+        ({"type": "image_generation_call", "result": "a b"}, "image"),
+        ({"type": "base64", "data": "a b"}, "file"),
+        ({"encrypted_content": "a b"}, "reasoning"),
+    ],
+)
+@pytest.mark.parametrize("plain", [True, False])
+def test_what_does_not_look_like_bytes_is_told_of_and_read(
+    part: dict[str, Any], label: str, plain: bool
+) -> None:
+    found = list(texts({"content": [part]}, "content", "/x", "user", plain=plain))
+    assert label in [each.label for each in found if isinstance(each, Unread)]
+    assert any("a b" in each.text for each in found if isinstance(each, Slot))
 
 
 def test_structure_of_a_schema_is_kept_and_its_words_are_read() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.adapters.packs import load_pack
+from gateway.adapters.packs import load_pack, read_folder
 from gateway.core.passages import Passage
 from gateway.dialects.vocabulary import KEYWORDS, NUMBERS, TYPES, VOCABULARY, is_token
 from gateway.inspectors.phrases import PhraseInspector
@@ -26,7 +26,10 @@ def test_words_of_callers_are_not_of_the_apis(word: str) -> None:
 async def test_nothing_is_found_in_the_words_that_are_not_looked_at() -> None:
     passages = [Passage(word, word) for word in sorted(WORDS)]
     assert await PiiInspector().inspect(passages) == []
-    assert await PhraseInspector(load_pack(baseline_pack()).phrases).inspect(passages) == []
+    assert (
+        await PhraseInspector(load_pack(read_folder(baseline_pack())).phrases).inspect(passages)
+        == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def test_told_again_the_last_counts() -> None:
     responses = House().responses
     await responses.keep(WHO, ASKED, TOLD, CAME)
     again = {**TOLD, "output": [{"type": "message"}]}
-    await responses.keep(WHO, ASKED, again, Came("exc_1"))
+    await responses.keep(WHO, ASKED, again, Came("exc_1", "openai"))
     assert await responses.get(WHO, "resp_1") == (again, "exc_1")
 
 
@@ -82,6 +82,15 @@ async def test_what_is_not_to_be_stored_is_not(asked: dict[str, Any], told: Any)
     await house.responses.keep(WHO, asked, told, CAME)
     with pytest.raises(Denied):
         await house.responses.get(WHO, "resp_1")
+
+
+async def test_told_again_from_its_record_it_still_comes_of_its_own_exchange() -> None:
+    """So it goes when that is erased, or a value that was found in its answer."""
+    responses = House().responses
+    await responses.keep(WHO, ASKED, TOLD, Came("exc_1", "openai"))
+    await responses.keep(WHO, ASKED, TOLD, Came("exc_repeat"))
+    kept = await responses._known(WHO, "resp_1")
+    assert (kept.document["exchange_id"], kept.document["upstream"]) == ("exc_1", "openai")
 
 
 async def test_in_the_background_it_is_queued_run_and_told() -> None:
@@ -221,7 +230,7 @@ async def test_the_copy_of_the_provider_goes_too_if_it_can(error: UpstreamError 
     assert (made.forgotten, other.forgotten) == (["resp_1"], [])
     [line] = logged
     assert line["event"] == ("provider_copy_left" if error else "provider_copy_destroyed")
-    assert (line["upstream"], line["exchange_id"]) == ("made", "exc_1")
+    assert (line["upstream"], line["exchange_id"]) == ("made", "exc_0")
 
 
 async def test_a_provider_that_stores_nothing_is_not_asked() -> None:

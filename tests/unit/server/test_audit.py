@@ -62,7 +62,7 @@ class House:
 async def test_every_route_is_of_the_control_plane() -> None:
     routes = [route for route in census(House().app) if route.path.startswith("/api/v1/")]
     assert {route.posture for route in routes} == {Posture.CONTROL}
-    assert len(routes) == 11
+    assert len(routes) == 12
 
 
 async def test_a_query_becomes_filters() -> None:

@@ -424,3 +424,12 @@ class TestWhatIsWritten:
             header = canonical(dict(entry.facts))
             assert b"canary" not in header
             assert len(leaf_hash(header)) == 32
+
+    @pytest.mark.parametrize("model", ["ann.lee@example.org", "tell me of canaries"])
+    async def test_what_is_no_name_of_a_model_stands_in_no_header(self, model: str) -> None:
+        journal = budgeted()
+        exchange = coming()
+        exchange.request["model"] = model
+        await visited(journal, exchange, answering([whole_of("x")]))
+        assert journal.entries()[0].facts["model"] is None
+        assert not [each for each in journal.entries() if model in str(dict(each.facts))]

@@ -99,6 +99,15 @@ async def test_a_turn_of_a_stream_is_added_before_its_end_is_released() -> None:
     assert told["output"] == [message(said("Hello."))]
 
 
+async def test_a_turn_is_all_that_was_said_though_the_end_does_not_say_it_again() -> None:
+    house = House()
+    house.events = streamed(response(message(said("Hello."))))
+    house.events[-1].data["response"]["output"] = []
+    await house.ask(input="Hi", stream=True)
+    [(_, told)] = house.conversation.added
+    assert told["output"] == [message(said("Hello."))]
+
+
 @pytest.mark.parametrize("status", ["incomplete", "failed", "cancelled", "queued", None])
 async def test_a_turn_that_did_not_complete_is_not_added(status: str | None) -> None:
     house = House()

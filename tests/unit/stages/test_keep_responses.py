@@ -20,7 +20,7 @@ from gateway.stages.keep_responses import KeepResponses
 from tests.exchanges import MODEL, SOMEBODY, answering, chat_request, decided, heard, whole
 from tests.fakes.journal import FakeJournal
 from tests.fakes.shelf import FakeShelf
-from tests.unit.dialects.test_responses_answer import called, message, response, said
+from tests.unit.dialects.test_responses_answer import called, message, response, said, streamed
 
 DIALECT = Dialect()
 STRANGER = Principal("acme", "support", "other", "k2")
@@ -128,6 +128,23 @@ async def test_it_is_kept_as_it_was_asked_with_where_it_came_from() -> None:
     assert kept.document["asked"] == naming("msg_1")
     assert kept.document["upstream"] == MODEL.upstream
     assert kept.document["exchange_id"].startswith("exc_")
+
+
+async def test_what_a_stream_said_is_kept_though_its_end_does_not_say_it_again() -> None:
+    house = House()
+    events = streamed(response(message(said("Hello."))))
+    events[-1].data["response"]["output"] = []
+
+    async def model(exchange: Exchange) -> Events:
+        await house.model(exchange)
+        return await answering(events)(exchange)
+
+    exchange = exchange_of({"model": "m", "input": "Hi", "stream": True})
+    told = await heard(await house.stage(exchange, model))
+    assert [event.data for event in told] == [event.data for event in events]
+    kept = await house.responses._known(SOMEBODY, "resp_1")
+    assert kept.document["told"]["output"] == [message(said("Hello."))]
+    assert await house.responses.items(SOMEBODY, ["msg_1"])
 
 
 async def test_in_the_background_a_name_is_looked_up_at_once() -> None:

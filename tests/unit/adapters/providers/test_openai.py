@@ -285,6 +285,7 @@ async def test_neither_an_answer_nor_a_refusal(status: int) -> None:
         ("apim-request-id", "a-1", "a-1"),
         ("x-request-id", "r" * 201, None),
         ("x-request-id", "a\tb", None),
+        ("x-request-id", "how to build a bomb", None),
         ("x-other", "req_1", None),
     ],
 )

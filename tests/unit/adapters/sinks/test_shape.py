@@ -9,6 +9,7 @@ import pytest
 
 from gateway.adapters.packs.documents import read
 from gateway.adapters.sinks.shape import (
+    BucketShape,
     FileShape,
     SinksError,
     SyslogShape,
@@ -25,6 +26,7 @@ sinks:
     kind: webhook
     url: https://hook.example.org/records
     secret: {env: HOOK_SECRET}
+  - {name: lake, kind: s3, url: "s3://records/gov"}
 """
 
 
@@ -36,10 +38,12 @@ def parsed(folder: Path, text: str) -> object:
 
 
 def test_each_kind_is_read(tmp_path: Path) -> None:
-    archive, siem, hook = parsed(tmp_path, GOOD)  # type: ignore[misc]
+    archive, siem, hook, lake = parsed(tmp_path, GOOD)  # type: ignore[misc]
     assert isinstance(archive, FileShape)
     assert isinstance(siem, SyslogShape)
     assert isinstance(hook, WebhookShape)
+    assert isinstance(lake, BucketShape)
+    assert (lake.url, lake.format) == ("s3://records/gov", "jsonl")
     assert (archive.format, siem.format, siem.port, hook.allow_private) == (
         "jsonl", "cef", 6514, False,
     )  # fmt: skip

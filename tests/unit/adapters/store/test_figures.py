@@ -80,13 +80,18 @@ async def test_an_empty_ledger_has_nothing_to_count(figures: SqlFigures) -> None
 
 
 async def test_calls_are_counted(figures: SqlFigures, ledger: SqlLedger) -> None:
-    served = {"upstream": "openai", "upstream_model": "x", "decision": DECISION, "findings": FOUND}
+    served = {"upstream": "openai", "upstream_model": "x", "decision": DECISION, "findings": FOUND,
+              "region": "eu"}  # fmt: skip
     ended = {"outcome": "completed", "labels": ["ai", "b"], "answer_findings": FOUND[:1]}
     await call(ledger, attempt=served, closed=ended)
     await call(
         ledger, attempt=served | {"unavailable": ["presidio"]}, closed=ended | {"labels": []}
     )
-    await call(ledger, attempt={"upstream": "local"}, closed={"outcome": "failed", "code": "x"})
+    await call(
+        ledger,
+        attempt={"upstream": "local", "region": None},
+        closed={"outcome": "failed", "code": "x"},
+    )
     refused = {"decision": DECISION | {"effect": "deny", "revision": "r2"}, "outcome": "denied"}
     await call(ledger, closed=refused | {"code": "policy_denied"}, team="red")
     await call(ledger)
@@ -106,6 +111,8 @@ async def test_calls_are_counted(figures: SqlFigures, ledger: SqlLedger) -> None
         "revisions": {"r1": 2, "r2": 1},
         "apps": {"support/shop-bot": 4, "red/shop-bot": 1},
         "providers": {"openai": 2, "local": 1},
+        "regions": {"eu": 2},
+        "sent_without_region": 1,
         "labels": {"ai": 1, "b": 1},
         "findings": {"pii:EMAIL": 2},
         "parts": {"A256GCM": 7},

@@ -13,7 +13,8 @@ from gateway.adapters.keyring import Keyring
 from gateway.adapters.store import indexer as module
 from gateway.adapters.store.engine import for_writing, open_engine
 from gateway.adapters.store.index_keeper import IndexKeeper
-from gateway.adapters.store.indexer import Indexer, forget, scrub
+from gateway.adapters.store.index_writing import forget, scrub
+from gateway.adapters.store.indexer import Indexer
 from gateway.adapters.store.log_tables import Follower, LogLeaf
 from gateway.adapters.store.masked_parts import MaskedParts
 from gateway.adapters.store.naming import Names

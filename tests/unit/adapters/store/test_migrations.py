@@ -172,7 +172,9 @@ def test_payloads_that_are_there_move_into_their_months(cluster: Cluster) -> Non
         command.upgrade(configuration(connection), "head")
     with engine.begin() as connection:
         kept = connection.execute(select(part).order_by(part.c.entry_id))
-        assert [dict(row._mapping) for row in kept] == rows
+        assert [dict(row._mapping) for row in kept] == [
+            {**row, "object_sha256": None} for row in rows
+        ]
         names = "SELECT tableoid::regclass::text, count(*) FROM audit_part GROUP BY 1"
         found = dict(tuple(row) for row in connection.exec_driver_sql(names))
     assert sorted(found.values()) == [50, 50]

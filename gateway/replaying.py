@@ -1,0 +1,77 @@
+"""The composition of replays: recorded questions, and what decides them anew, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.adapters.decision_cache import CachedPolicy
+from gateway.adapters.keyring import Keyring
+from gateway.adapters.opa_wasm import WasmPolicy
+from gateway.adapters.packs import compose, engine, load_pack, read_folder
+from gateway.adapters.store.journal import SqlJournal
+from gateway.adapters.store.policies import SqlPolicies
+from gateway.adapters.store.questions import SqlQuestions
+from gateway.adapters.store.records import SqlRecords
+from gateway.core.policies import PackFiles
+from gateway.core.rulesets import Rules
+from gateway.governance.policies.desk import Desk, Terms
+from gateway.governance.policies.drafts import Drafts
+from gateway.governance.policies.replay import Side
+from gateway.governance.policies.replays import Replays
+from gateway.inspectors.pii import FLOOR
+from gateway.lifecycle import LedgerQuestions, YamlPacks
+from gateway.payloads import open_payloads
+from gateway.settings import Settings
+
+REMEMBERED = 50_000
+"""Decisions that a side of a replay remembers, by the facts that they rest on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replaying:
+    """Replays, and the rules that decide now."""
+
+    replays: Replays
+    packs: YamlPacks
+
+    async def rules(self, files: PackFiles | None = None) -> Rules:
+        """What the packs say that decide now; with `files`, those in the place of their pack.
+
+        Raises `Unfit`, `Unavailable`.
+        """
+        base: Mapping[str, PackFiles] = await self.replays.base()
+        changed = {} if files is None else {self.packs.named(files)[0]: files}
+        return self.packs.compose(list({**base, **changed}.values()))
+
+
+@asynccontextmanager
+async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[Replaying]:
+    """Replays over a migrated database; closed at the end."""
+    told, url = settings.policy, settings.database_url
+    objects = open_payloads(settings)
+    store, packs = SqlPolicies(url), YamlPacks()
+    journal, records = SqlJournal(url, keyring), SqlRecords(url, keyring, objects=objects)
+    questions = SqlQuestions(url, keyring, objects=objects)
+    terms = Terms(told.approvals, told.git_approves, str(told.pack) if told.pack else None)
+    desk = Desk(store, packs, journal, terms)
+    drafts = Drafts(desk, LedgerQuestions(records))
+    shipped = [read_folder(settings.pack)]
+    try:
+        await journal.start()
+        yield Replaying(Replays(desk, drafts, questions, side_of, shipped, FLOOR), packs)
+    finally:
+        await journal.stop()
+        await questions.stop()
+        await records.stop()
+        await store.stop()
+
+
+def side_of(packs: Sequence[PackFiles]) -> Side:
+    """What decides by some packs together, and remembers. Raises `Unfit`."""
+    rules = YamlPacks().compose(packs)
+    ruleset = compose([load_pack(files) for files in packs])
+    policy = WasmPolicy(engine().read_bytes(), ruleset.data, ruleset.revision)
+    remembering = CachedPolicy(policy, ruleset.reads, ruleset.instants, size=REMEMBERED)
+    return Side(rules, remembering)
