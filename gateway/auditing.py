@@ -17,7 +17,7 @@ from gateway.adapters.store.naming import Names
 from gateway.adapters.store.queries import ReadingLedger, SqlSearch
 from gateway.adapters.store.records import SqlRecords
 from gateway.core.dialect import Dialect
-from gateway.governance.audits import Audits
+from gateway.governance.audits import Audits, Spoken
 from gateway.governance.contents import LEAST_MILLI, DialectContents, Span
 from gateway.inspectors.pii import scan
 from gateway.payloads import open_payloads
@@ -62,12 +62,13 @@ def build_auditing(
     journal: SqlJournal,
     records: SqlRecords,
     dialects: Mapping[str, Dialect],
+    spoken: Spoken,
 ) -> Auditing:
-    """Searches over a migrated database. Nothing runs yet."""
+    """Searches over a migrated database. Nothing runs yet. `spoken` says what rules do."""
     search = open_search(settings, keyring)
     indexer = open_indexer(settings, keyring, dialects)
     return Auditing(
-        Audits(search, ReadingLedger(records), journal, personal),
+        Audits(search, ReadingLedger(records), journal, personal, spoken),
         search,
         IndexKeeper(indexer, journal.between),
         settings.audit.index,

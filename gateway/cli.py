@@ -23,6 +23,7 @@ from gateway.cli_keyring import keyring
 from gateway.cli_policy import policy
 from gateway.cli_policy_drafts import COMMANDS as DRAFTS
 from gateway.cli_policy_releases import COMMANDS as RELEASES
+from gateway.cli_policy_replay import effective, replay
 from gateway.cli_policy_state import COMMANDS as STATE
 from gateway.cli_query import inspect
 from gateway.cli_reports import report
@@ -366,5 +367,5 @@ main.add_command(report)
 main.add_command(policy)
 main.add_command(keyring)
 policy.add_command(bundle_key)
-for command in (stop, stops, resume, *DRAFTS, *RELEASES, *STATE):
+for command in (stop, stops, resume, replay, effective, *DRAFTS, *RELEASES, *STATE):
     policy.add_command(command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from gateway.adapters.archive import check_parquet, make_parquet
 from gateway.adapters.store.bundles import SqlEvidence
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.migrate import migrate
@@ -26,12 +28,13 @@ from gateway.core.records import Entry, Kind
 from gateway.core.roles import Role
 from gateway.exporting import Exporting, build_exporting
 from gateway.governance.bundles import Chosen, write_bundle
-from gateway.governance.exports import Wanted
-from gateway.governance.formats import FORMATS
+from gateway.governance.exports import MASKED, Wanted
+from gateway.governance.formats import FILES, FORMATS
+from gateway.governance.formats.parquet import COLUMNS
 from gateway.governance.sinks import PREFIX
 from gateway.payloads import open_payloads
 from gateway.settings import Settings
-from gateway.wiring import open_keyring
+from gateway.wiring import DIALECTS, open_keyring
 
 BUNDLE = "bundle"
 
@@ -48,7 +51,7 @@ def _time(context: click.Context, option: click.Parameter, value: str | None) ->
 
 
 @click.command("export")
-@click.option("--format", "format", required=True, type=click.Choice([BUNDLE, *FORMATS]),
+@click.option("--format", "format", required=True, type=click.Choice([BUNDLE, *FORMATS, *FILES]),
               help="A bundle proves what it has, without a gateway.")  # fmt: skip
 @click.option("--out", required=True, help="A file, which must not be there yet; - for stdout.")
 @click.option("--from-leaf", type=click.IntRange(0), help="From this leaf of the log.")
@@ -59,11 +62,13 @@ def _time(context: click.Context, option: click.Parameter, value: str | None) ->
 @click.option("--cursor", type=click.Path(dir_okay=False, path_type=Path),
               help="A file that says from which leaf to go on; written at the end.")  # fmt: skip
 @click.option("--org", help="Only what is of this organisation; not of a bundle.")
+@click.option("--content", type=click.Choice(["none", MASKED]), default="none",
+              help="Of jsonl: what was said too, masked. Needs a reason.")  # fmt: skip
 @click.option("--reason", default="", help="Why. It goes on record.")
 @click.option("--as", "actor", help="Who exports; the default is the user of this system.")
-def export(format: str, out: str, cursor: Path | None, org: str | None, reason: str,
+def export(format: str, out: str, cursor: Path | None, org: str | None, content: str, reason: str,
            actor: str | None, **asked: Any) -> None:  # fmt: skip
-    """Hand records out: nothing of what was said, but encrypted in a bundle.
+    """Hand records out: nothing of what was said, but encrypted in a bundle, or masked.
 
     That it is done is recorded first.
     """
@@ -71,13 +76,22 @@ def export(format: str, out: str, cursor: Path | None, org: str | None, reason: 
     migrate(known.database_url)
     try:
         if format == BUNDLE:
-            if cursor is not None or org is not None or out == "-":
-                raise click.UsageError("a bundle takes no --cursor, no --org, and goes to a file")
+            if cursor is not None or org is not None or content != "none" or out == "-":
+                raise click.UsageError(
+                    "a bundle takes no --cursor, --org or --content, and goes to a file"
+                )
             asyncio.run(_bundle(known, Path(out), asked, reason, actor))
         else:
             if asked.pop("exchanges"):
                 raise click.UsageError("--exchange is for bundles")
-            asyncio.run(_records(known, format, out, asked, org, cursor, reason, actor))
+            if format in FILES:
+                if out == "-":
+                    raise click.UsageError(f"{format} goes to a file")
+                check_parquet()
+            begin = _begin(cursor, asked["from_leaf"])
+            wanted = Wanted(begin, asked["to_leaf"], asked["since"], asked["until"], org,
+                            content == MASKED)  # fmt: skip
+            asyncio.run(_records(known, format, out, wanted, cursor, reason, actor))
     except (GatewayError, LogBroken, BundleError) as error:
         click.echo(str(getattr(error, "message", error)), err=True)
         sys.exit(1)
@@ -123,14 +137,12 @@ async def _bundle(
 
 
 async def _records(
-    known: Settings, format: str, out: str, asked: dict[str, Any], org: str | None,
-    cursor: Path | None, reason: str, actor: str | None,
+    known: Settings, format: str, out: str, wanted: Wanted, cursor: Path | None, reason: str,
+    actor: str | None,
 ) -> None:  # fmt: skip
-    begin = _begin(cursor, asked["from_leaf"])
-    wanted = Wanted(begin, asked["to_leaf"], asked["since"], asked["until"], org)
     async with _exporting(known) as (exporting, _):
         handed = await exporting.exports.hand(operator(actor), format, wanted, reason)
-        with _opened(out) as file:
+        with _rows_of(Path(out)) if format in FILES else _opened(out) as file:
             async for piece in handed.pieces:
                 file.write(piece)
     if cursor is not None:
@@ -142,7 +154,7 @@ async def _exporting(known: Settings) -> AsyncIterator[tuple[Exporting, SqlJourn
     """What exports, with a journal that runs; nothing is sent to any sink."""
     keyring = open_keyring(known)
     journal = SqlJournal(known.database_url, keyring)
-    exporting = build_exporting(known, keyring, journal)
+    exporting = build_exporting(known, keyring, journal, DIALECTS)
     await journal.start()
     try:
         yield exporting, journal
@@ -168,6 +180,23 @@ def _opened(out: str) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _rows_of(out: Path) -> Iterator[BinaryIO]:
+    """Where rows go, of all of which the new file `out` is made; none is left where it fails."""
+    with _opened(str(out)) as file:
+        try:
+            with tempfile.TemporaryDirectory(prefix="govgate-export-") as folder:
+                rows, made = Path(folder, "rows.jsonl"), Path(folder, "rows.parquet")
+                with rows.open("wb") as lines:
+                    yield lines
+                make_parquet(rows, COLUMNS, made)
+                with made.open("rb") as whole:
+                    shutil.copyfileobj(whole, file)
+        except BaseException:
+            out.unlink()
+            raise
 
 
 def _begin(cursor: Path | None, given: int | None) -> int:

@@ -39,6 +39,7 @@ _to = click.option(
 @actor
 def new(pack: str, to: Path | None, propose: bool, note: str, actor: str | None) -> None:
     """Begin a draft of PACK, as it is in force. Prints the draft's id."""
+    _check_free(to)
     made = over(lambda known: known.drafts.begin(pack, by(actor), proposing=propose, note=note))
     if to is not None:
         _write(to, made.files)
@@ -100,6 +101,7 @@ def save(draft: str, folder: Path, edition: int | None, actor: str | None) -> No
 @as_json
 def show(draft: str, to: Path | None, as_json: bool) -> None:
     """Show DRAFT; with --to, write its files to a directory."""
+    _check_free(to)
     found = over(lambda known: known.register.draft(draft, by(None)))
     if as_json:
         show_json(found)
@@ -218,9 +220,13 @@ def propose(draft: str, actor: str | None) -> None:
     click.echo(over(lambda known: known.ownership.propose(draft, by(actor))), nl=False)
 
 
-def _write(to: Path, files: PackFiles) -> None:
-    if to.exists() and any(to.iterdir()):
+def _check_free(to: Path | None) -> None:
+    """Refuse to write where something is, before anything is done."""
+    if to is not None and to.exists() and any(to.iterdir()):
         refuse(f"{to} is there already, and is not empty")
+
+
+def _write(to: Path, files: PackFiles) -> None:
     to.mkdir(parents=True, exist_ok=True)
     write_folder(to, {}, files)
     click.echo(f"written: {to}, {len(files)} files", err=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.adapters.packs import PackError, read_folder
-from gateway.adapters.store.keys import SqlKeys
+from gateway.adapters.store.keys import KeyState, SqlKeys
 from gateway.adapters.store.migrate import migrate
 from gateway.commands import operator, settings, time_option
 from gateway.core.audit import Filters
@@ -144,15 +144,15 @@ def _caller(known: Settings, key: str | None, org: str, given: dict[str, Any]) -
         click.echo(f"there is no key {key!r}", err=True)
         sys.exit(1)
     who = found[0]
-    said = {name: given[name] for name in ("app", "team") if given[name] is not None}
-    return replace(who, **said, tags=(*who.tags, *given["tags"]))
+    app, team = given["app"] or who.app, given["team"] or who.team
+    return replace(who, app=app, team=team, tags=(*who.tags, *given["tags"]))
 
 
-def _keys(known: Settings, org: str) -> Sequence[Any]:
+def _keys(known: Settings, org: str) -> Sequence[KeyState]:
     migrate(known.database_url)
     keyring = open_keyring(known)
 
-    async def every() -> Sequence[Any]:
+    async def every() -> Sequence[KeyState]:
         keys = SqlKeys(known.database_url, keyring.pepper)
         try:
             return await keys.list(org)

@@ -1,4 +1,4 @@
-"""`govgate policy status|history|packs|export|publish|own`: what is in force, and Git."""
+"""`govgate policy status|history|shadow-report|packs|export|publish|own`: what is in force, Git."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gateway.cli_policy_desk import (
     show_json,
 )
 from gateway.core.policies import Owner
+from gateway.core.shadows import Report
 from gateway.governance.policies.register import Status
 from gateway.lifecycle import Lifecycle
 
@@ -101,6 +102,37 @@ def history(limit: int, as_json: bool) -> None:
         click.echo(said.rstrip())
 
 
+@click.command("shadow-report")
+@click.argument("release", required=False)
+@as_json
+def shadow_report(release: str | None, as_json: bool) -> None:
+    """How often RELEASE would decide otherwise, as every gateway counted it.
+
+    Without RELEASE, the one that is asked beside now. Gateways keep their counts every few
+    seconds.
+    """
+    found = over(lambda known: known.shadows.report(release, by(None)))
+    if as_json:
+        show_json(found)
+    else:
+        _tell_report(found)
+
+
+def _tell_report(found: Report) -> None:
+    if found.since is None:
+        click.echo(f"{found.release}: nothing was counted yet")
+        return
+    click.echo(f"{found.release}, since {found.since.isoformat(timespec='seconds')}")
+    for kind, count in found.counts.items():
+        click.echo(f"  {kind:<14} {count:>9}  {found.shares.get(kind, 0.0):>7.2%}")
+    click.echo(f"  {'left out':<14} {found.dropped:>9}")
+    if found.rate is not None:
+        between = f"{found.least:.2%} to {found.most:.2%} in 95 of 100 cases"
+        click.echo(f"  decides otherwise: {found.rate:.2%} ({between})")
+    for sample in found.samples:
+        click.echo(f"  {sample.kind:<14} {sample.exchange}")
+
+
 @click.command("packs")
 @as_json
 def packs(as_json: bool) -> None:
@@ -162,4 +194,4 @@ def own(pack: str, owner: str, actor: str | None) -> None:
     click.echo(f"{pack} is changed in {owner} from now on")
 
 
-COMMANDS = (status, history, packs, export, publish, own)
+COMMANDS = (status, history, shadow_report, packs, export, publish, own)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -19,42 +18,31 @@ from rich.text import Text
 
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.migrate import migrate
+from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.queries import ReadingLedger
 from gateway.adapters.store.records import SqlRecords
 from gateway.auditing import open_indexer, open_search, personal
-from gateway.commands import operator, settings
+from gateway.commands import operator, settings, time_option
 from gateway.core.audit import DIMENSIONS, MOST_ROWS, Filters, Listed
 from gateway.core.errors import GatewayError
 from gateway.core.money import Money, dollars, usd
 from gateway.core.roles import Role
 from gateway.governance.audits import Audits
+from gateway.governance.policies.desk import Desk
+from gateway.governance.policies.history import History
+from gateway.lifecycle import YamlPacks
 from gateway.payloads import open_payloads
 from gateway.wiring import DIALECTS, open_keyring
 
 T = TypeVar("T")
 Options = Callable[[Callable[..., None]], Callable[..., None]]
 
-_AGO = re.compile(r"([0-9]{1,6})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _COLUMNS = {
     "exchange": 36, "time (UTC)": 19, "app": 8, "model": 8, "outcome": 9, "effect": 6,
     "USD": 8, "rules": 10,
 }  # fmt: skip
 """What a list shows, and the characters that each column takes at least: ids stay whole."""
 _LEAST_WIDTH = 130
-
-
-def _time(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:
-    """A time with its zone, UTC where it has none; or how long ago, such as 24h."""
-    if value is None:
-        return None
-    if ago := _AGO.fullmatch(value):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError as error:
-        raise click.BadParameter("give a time such as 2026-11-22T10:00, or 24h, 7d") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _micro(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
@@ -79,8 +67,10 @@ def _excluded(
 def _filtered(command: Callable[..., None]) -> Callable[..., None]:
     """The options that say which exchanges are wanted."""
     options: list[Options] = [
-        click.option("--since", callback=_time, help="From this time, or so long ago: 24h, 7d."),
-        click.option("--until", callback=_time, help="Before this time."),
+        click.option(
+            "--since", callback=time_option, help="From this time, or so long ago: 24h, 7d."
+        ),
+        click.option("--until", callback=time_option, help="Before this time."),
         *(
             click.option(f"--{name.replace('_', '-')}", name, multiple=True, help="Repeatable.")
             for name in DIMENSIONS
@@ -241,11 +231,15 @@ def _ask(work: Callable[[Audits], Awaitable[T]], *, writes: bool = False) -> T:
         search = open_search(known, keyring)
         records = SqlRecords(known.database_url, keyring, objects=open_payloads(known))
         journal = SqlJournal(known.database_url, keyring)
+        policies = SqlPolicies(known.database_url)
+        history = History(Desk(policies, YamlPacks(), journal))
         try:
             if writes:
                 await journal.start()
-            return await work(Audits(search, ReadingLedger(records), journal, personal))
+            ledger = ReadingLedger(records)
+            return await work(Audits(search, ledger, journal, personal, history.sentences))
         finally:
+            await policies.stop()
             await journal.stop()
             await records.stop()
             await search.stop()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sys
 import traceback
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -38,6 +40,8 @@ _WRONG = (
 )
 """What is the operator's to put right; packs and routes raise a `ValueError` of their own."""
 _LINE = "\n"
+_AGO = re.compile(r"([0-9]{1,6})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Commands(click.Group):
@@ -84,6 +88,21 @@ def settings() -> Settings:
 def operator(name: str | None, org: str = "default") -> Principal:
     """Whoever is at the command line: as `name`, or as this system knows them."""
     return Principal(org, "operators", "cli", f"cli:{name or getpass.getuser()}")
+
+
+def time_option(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> datetime | None:
+    """A time with its zone, UTC where it has none; or how long ago, such as 24h."""
+    if value is None:
+        return None
+    if ago := _AGO.fullmatch(value):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter("give a time such as 2026-11-22T10:00, or 24h, 7d") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _in_words(error: BaseException) -> str:

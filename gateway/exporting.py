@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +34,27 @@ from gateway.adapters.store.credentials import SqlCredentials
 from gateway.adapters.store.followers import SqlFollowers
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.log_reading import SqlLogReader
-from gateway.core.exports import Record, Sink
+from gateway.adapters.store.masked_parts import MaskedParts
+from gateway.adapters.store.masked_texts import SqlMaskedTexts
+from gateway.core.dialect import Dialect
+from gateway.core.exports import Record, Sink, Texts
 from gateway.core.objects import ObjectsError
-from gateway.governance.contents import LEAST_MILLI, Span, without
-from gateway.governance.exports import Exports
+from gateway.core.principal import Principal
+from gateway.core.records import Entry, Kind
+from gateway.governance.contents import LEAST_MILLI, DialectContents, Span, without
+from gateway.governance.exports import MASKED, Exports
 from gateway.governance.formats import FORMATS
-from gateway.governance.formats.view import view_of
-from gateway.governance.sinks import Feed, Sinks
+from gateway.governance.sinks import Announce, Feed, Sinks, Write
+from gateway.governance.telling import views
 from gateway.inspectors.pii import scan
+from gateway.payloads import open_payloads
 from gateway.server.callers import Callers
 from gateway.server.census import POSTURE, Posture
 from gateway.server.exports import export_routes
 from gateway.settings import Settings
 
+_ITSELF = Principal("default", "operators", "gateway", "gateway:sinks")
+"""Who sends when nobody told it to."""
 _ENDINGS = {"cef": "cef"}
 """What names of objects end in; else `jsonl`."""
 
@@ -59,6 +67,7 @@ class Exporting:
     sinks: Sinks
     _reader: SqlLogReader
     _followers: SqlFollowers
+    _texts: Texts
 
     def routes(self, callers: Callers) -> Sequence[HTTPRouteHandler]:
         """The endpoints, none of which calls a model."""
@@ -77,10 +86,13 @@ class Exporting:
         """Close the connections."""
         await self._reader.stop()
         await self._followers.stop()
+        await self._texts.stop()
 
 
-def build_exporting(settings: Settings, keyring: Keyring, journal: SqlJournal) -> Exporting:
-    """Exports over a migrated database. Nothing is sent yet.
+def build_exporting(
+    settings: Settings, keyring: Keyring, journal: SqlJournal, dialects: Mapping[str, Dialect]
+) -> Exporting:
+    """Exports over a migrated database. Nothing is sent yet; `dialects` read what was said.
 
     Raises `ValueError`, which names the setting, for sinks that cannot be built.
     """
@@ -92,12 +104,19 @@ def build_exporting(settings: Settings, keyring: Keyring, journal: SqlJournal) -
         raise ValueError(f"GOVGATE_SINKS: {error}") from None
     reader = SqlLogReader(url)
     followers = SqlFollowers(url, journal.between)
-    feeds = [
-        Feed(shape.name, sinks[shape.name], _writes(shape.format), reader, followers)
-        for shape in shapes
-    ]
-    exports = Exports(reader, journal, clean)
-    return Exporting(exports, Sinks(feeds, followers, reader), reader, followers)
+    texts = SqlMaskedTexts(
+        url,
+        MaskedParts(keyring, open_payloads(settings)),
+        DialectContents(dialects.values(), _personal),
+    )
+    feeds: list[Feed] = []
+    for shape in shapes:
+        told = shape.content == MASKED
+        write = _writes(shape.format, texts if told else None)
+        announce = _announces(shape, journal) if told else None
+        feeds.append(Feed(shape.name, sinks[shape.name], write, reader, followers, announce))
+    exports = Exports(reader, journal, clean, texts)
+    return Exporting(exports, Sinks(feeds, followers, reader), reader, followers, texts)
 
 
 def load_sinks(settings: Settings) -> Sequence[SinkShape]:
@@ -116,19 +135,39 @@ def load_sinks(settings: Settings) -> Sequence[SinkShape]:
 
 def clean(text: str) -> str:
     """`text` without personal data, as far as it is found by its shape."""
+    return without(text, _personal(text))
+
+
+def _personal(text: str) -> list[Span]:
+    """Where personal data stands in `text`."""
     least = LEAST_MILLI / 1_000
-    return without(
-        text, [Span(hit.label, hit.start, hit.end) for hit in scan(text) if hit.score >= least]
-    )
+    return [Span(hit.label, hit.start, hit.end) for hit in scan(text) if hit.score >= least]
 
 
-def _writes(format: str) -> Callable[[Record], bytes]:
+def _writes(format: str, texts: Texts | None) -> Write:
     line = FORMATS[format].line
 
-    def written(record: Record) -> bytes:
-        return line(view_of(record, clean))
+    async def written(records: Sequence[Record]) -> Sequence[bytes]:
+        return [line(view) for view in await views(records, clean, texts)]
 
     return written
+
+
+def _announces(shape: SinkShape, journal: SqlJournal) -> Announce:
+    """What puts on record that a sink gets what was said."""
+
+    async def announce(begin: int) -> None:
+        facts = {
+            "of": "sink",
+            "sink": shape.name,
+            "format": shape.format,
+            "from_leaf": begin,
+            "content": MASKED,
+        }
+        entry = Entry(Kind.AUDIT_EXPORT, facts, {"reason": shape.reason.strip().encode()})
+        await journal.note(_ITSELF, entry)
+
+    return announce
 
 
 def _sink(shape: SinkShape, settings: Settings, keyring: Keyring) -> Sink:

@@ -55,6 +55,7 @@ from gateway.stages.discharge import Discharge, Discharger
 from gateway.stages.halt import HaltCalls, HaltTargets
 from gateway.stages.idempotency import AnswerRepeats
 from gateway.stages.inspect import Inspect
+from gateway.stages.tool_calls import JudgeCalls
 from gateway.upstreams import Upstreams
 
 
@@ -107,7 +108,7 @@ def build_governing(
     engines = Engines(settings)
     revisions = Revisions(settings, engines, live, shared, closing)
     here = Here(new_id("node"), socket.gethostname())
-    shadow = Shadow(here.node)
+    shadow = Shadow(here.node, lifecycle.tallies)
     follower = Follower(
         lifecycle.store,
         live,
@@ -209,6 +210,11 @@ class Revisions:
                 refusing={"respond_with": respond_with},
             ),
             Discharge(dischargers(inspectors, shared.index_key, self._masker)),
+            *(
+                [JudgeCalls(policy, remembered if rules.reads_calls else ())]
+                if rules.judges_calls
+                else ()
+            ),
             HaltTargets(self._live, rules.revision),
         ]
 

@@ -30,6 +30,7 @@ from gateway.adapters.packs import (
 )
 from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.records import SqlRecords
+from gateway.adapters.store.shadow_counts import SqlShadowCounts
 from gateway.core.errors import Unavailable
 from gateway.core.policies import PackFiles
 from gateway.core.ports import Journal
@@ -42,6 +43,7 @@ from gateway.governance.policies.ownership import Ownership
 from gateway.governance.policies.register import Register
 from gateway.governance.policies.releases import Releases
 from gateway.governance.policies.rollout import Rollouts
+from gateway.governance.policies.shadow_reports import ShadowReports
 from gateway.governance.policies.stops import Stops
 from gateway.settings import Settings, baseline_pack
 
@@ -62,7 +64,10 @@ class Lifecycle:
     stops: Stops
     expiries: Expiries
     register: Register
+    shadows: ShadowReports
+    desk: Desk
     store: SqlPolicies
+    tallies: SqlShadowCounts
     _looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -85,6 +90,7 @@ class Lifecycle:
             with suppress(asyncio.CancelledError):
                 await self._looking
         await self.store.stop()
+        await self.tallies.stop()
 
     async def _look(self) -> None:
         while True:
@@ -98,6 +104,7 @@ class Lifecycle:
 def build_lifecycle(settings: Settings, journal: Journal, records: SqlRecords) -> Lifecycle:
     """Policymaking over a migrated database. Nothing runs yet."""
     told, store = settings.policy, SqlPolicies(settings.database_url)
+    tallies = SqlShadowCounts(settings.database_url)
     terms = Terms(told.approvals, told.git_approves, str(told.pack) if told.pack else None)
     desk = Desk(store, YamlPacks(), journal, terms)
     drafts = Drafts(desk, LedgerQuestions(records))
@@ -110,7 +117,10 @@ def build_lifecycle(settings: Settings, journal: Journal, records: SqlRecords) -
         stops=Stops(desk),
         expiries=Expiries(desk),
         register=Register(desk, drafts, releases),
+        shadows=ShadowReports(desk, tallies),
+        desk=desk,
         store=store,
+        tallies=tallies,
     )
 
 

@@ -40,13 +40,14 @@ from gateway.dialects.speech import Speech
 from gateway.dialects.transcriptions import Transcriptions, Translations
 from gateway.erasing import Erasing, build_erasing
 from gateway.exporting import Exporting, build_exporting
+from gateway.governance.policies.history import History
 from gateway.governance.unattended import Run
 from gateway.governed import Governing, build_governing, duties
 from gateway.keeping import Keeping, build_keeping
 from gateway.lifecycle import Lifecycle, build_lifecycle
 from gateway.notary import Notary, build_notary
 from gateway.payloads import open_payloads, open_stowage
-from gateway.policing import policing_routes
+from gateway.policing import Policing, build_policing
 from gateway.sealing import build_seal
 from gateway.server.app import Probe, build_app
 from gateway.server.callers import Callers
@@ -99,6 +100,7 @@ class Gateway:
     erasing: Erasing
     exporting: Exporting
     upkeep: Upkeep
+    policing: Policing
     probes: dict[str, Probe] = field(default_factory=dict)
     app: Litestar = field(init=False)
     run: Run = field(init=False)
@@ -124,6 +126,7 @@ class Gateway:
             self.upkeep.stop,
             self.exporting.stop,
             self.auditing.stop,
+            self.policing.stop,
             self.governing.stop,
             self.lifecycle.stop,
             self.notary.stop,
@@ -157,10 +160,11 @@ def build(settings: Settings) -> Gateway:
     journal = SqlJournal(url, keyring, lease=lease, stowage=stowage)
     repeats = SqlRepeats(url, keyring.pepper, records)
     lifecycle = build_lifecycle(settings, journal, records)
+    governing = build_governing(
+        settings, journal, repeats, upstreams, keyring.index_key, closing, lifecycle
+    )
     gateway = Gateway(
-        governing=build_governing(
-            settings, journal, repeats, upstreams, keyring.index_key, closing, lifecycle
-        ),
+        governing=governing,
         lifecycle=lifecycle,
         journal=journal,
         keys=SqlKeys(url, keyring.pepper),
@@ -169,10 +173,13 @@ def build(settings: Settings) -> Gateway:
         closing=closing,
         keeping=build_keeping(settings, keyring, DIALECTS, upstreams.providers),
         notary=build_notary(settings, keyring, journal),
-        auditing=build_auditing(settings, keyring, journal, records, DIALECTS),
+        auditing=build_auditing(
+            settings, keyring, journal, records, DIALECTS, History(lifecycle.desk).sentences
+        ),
         erasing=build_erasing(settings, keyring, journal, records),
-        exporting=build_exporting(settings, keyring, journal),
+        exporting=build_exporting(settings, keyring, journal, DIALECTS),
         upkeep=build_upkeep(settings, journal),
+        policing=build_policing(settings, keyring, lifecycle, governing, upstreams.catalogue),
     )
     gateway.probes = {"database": _writable(gateway.journal), "policy": gateway.governing.probe}
     identities = _identities(settings, gateway)
@@ -194,7 +201,7 @@ def build(settings: Settings) -> Gateway:
             *gateway.auditing.routes(callers),
             *gateway.exporting.routes(callers),
             *gateway.governing.routes(callers),
-            *policing_routes(lifecycle, gateway.governing, callers),
+            *gateway.policing.routes(callers),
         ],
         probes=gateway.probes,
         told={"policy": gateway.governing.follower.told},

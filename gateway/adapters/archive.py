@@ -1,10 +1,10 @@
-"""Parquet files of exchanges, made with DuckDB in memory."""
+"""Parquet files, made with DuckDB in memory: of exchanges, and of any rows that are JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,22 +53,37 @@ async def parquet(exchanges: Sequence[ArchivedExchange]) -> bytes:
     return await asyncio.to_thread(_parquet, exchanges)
 
 
-def _parquet(exchanges: Sequence[ArchivedExchange]) -> bytes:
+def check_parquet() -> None:
+    """Raise `NoParquet` where no file could be made."""
     try:
-        import duckdb
+        import duckdb  # noqa: F401
     except ImportError as error:
-        raise NoParquet("an archive needs DuckDB: install requirements/archive.txt") from error
-    columns = ", ".join(f"{name}: '{type_}'" for name, type_ in COLUMNS.items())
+        raise NoParquet("Parquet needs DuckDB: install requirements/archive.txt") from error
+
+
+def make_parquet(lines: Path, columns: Mapping[str, str], file: Path) -> None:
+    """Make `file` of the rows in `lines`, each a JSON object, in their order.
+
+    `columns` are names and the types that DuckDB gives them. Raises `NoParquet`.
+    """
+    check_parquet()
+    import duckdb
+
+    typed = ", ".join(f"{name}: '{type_}'" for name, type_ in columns.items())
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
+        connection.execute(
+            f"COPY (SELECT * FROM read_json('{_quoted(lines)}', "  # noqa: S608
+            f"format = 'newline_delimited', columns = {{{typed}}})) "
+            f"TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def _parquet(exchanges: Sequence[ArchivedExchange]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="govgate-archive-") as folder:
         lines, file = Path(folder, "rows.jsonl"), Path(folder, "rows.parquet")
         lines.write_bytes(b"".join(orjson.dumps(asdict(each)) + b"\n" for each in exchanges))
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
-            connection.execute(
-                f"COPY (SELECT * FROM read_json('{_quoted(lines)}', "  # noqa: S608
-                f"format = 'newline_delimited', columns = {{{columns}}})) "
-                f"TO '{_quoted(file)}' (FORMAT parquet, COMPRESSION zstd)"
-            )
+        make_parquet(lines, COLUMNS, file)
         return file.read_bytes()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.core.call_records import asked_of_calls, calls_judged
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.findings import Direction
 from gateway.core.money import ZERO, Money
@@ -128,8 +129,11 @@ class Account:
             **self._passed_over(),
             **({"respond_with": str(exchange.declined.how)} if exchange.declined else {}),
             **({"stopped_by": exchange.stopped_by} if exchange.stopped_by else {}),
+            **calls_judged(exchange.calls),
         }
         parts: dict[str, bytes] = {}
+        if exchange.calls:
+            parts["tool_calls"] = asked_of_calls(exchange.calls)
         if exchange.heard:
             parts["answer_received"] = b"\n".join(exchange.heard)
         if exchange.failures:

@@ -292,7 +292,10 @@ class Ledger(Protocol):
 class Said:
     """What searches may know of an exchange's payloads: masked text, names and ids."""
 
-    texts: Sequence[str] = ()
+    asked: Sequence[str] = ()
+    """The texts of the request."""
+    answered: Sequence[str] = ()
+    """The texts of the answer."""
     tools: Iterable[str] = ()
     """Names of the tools that were offered."""
     called: Iterable[str] = ()
@@ -302,6 +305,11 @@ class Said:
     tags: Iterable[str] = ()
     session: str | None = None
     purpose: str | None = None
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """All of them, the request's first."""
+        return [*self.asked, *self.answered]
 
 
 @dataclass(frozen=True, slots=True)

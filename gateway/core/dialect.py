@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.calls import Piece
 from gateway.core.declined import Declined
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
@@ -142,6 +143,15 @@ class Dialect(Protocol):
 
     def ended(self, event: Event) -> Collection[int]:
         """The groups of lanes that end with this event; `EVERY` for all of them."""
+
+    def calls(self, event: Event) -> Iterable[Piece]:
+        """What the event says of the calls of tools, in order: their names and arguments."""
+
+    def calls_ended(self, event: Event) -> Collection[int]:
+        """The groups of calls to which nothing is added after this event; `EVERY` for all."""
+
+    def beside_calls(self, event: Event) -> Iterable[Event]:
+        """What an event of a stream says besides its calls, where it can say both."""
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         """An event that says `text` on `lane`; ids are taken from `like`."""

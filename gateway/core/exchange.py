@@ -22,6 +22,7 @@ from gateway.core.values import Value
 
 if TYPE_CHECKING:
     from gateway.core.account import Account
+    from gateway.core.calls import JudgedCall
     from gateway.core.declined import Declined, RespondWith
     from gateway.core.dialect import Dialect
     from gateway.core.ports import Model
@@ -167,6 +168,8 @@ class Exchange:
         """The refusal that is told as an answer. Written by `decline`."""
         self.heard: list[bytes] = []
         """The answer's events as the provider sent them."""
+        self.calls: list[JudgedCall] = []
+        """The tools that the answer called, as far as the policy was asked of them."""
         self.failures: list[bytes] = []
         """What providers said when they refused or broke, each as JSON: `status`, `error`."""
         self.stopped_by: str | None = None

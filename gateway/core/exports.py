@@ -5,10 +5,12 @@ A consumer's cursor is a number of leaves: what it has seen, and where it goes o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+
+from gateway.core.audit import Said
 
 
 class LogBroken(ValueError):
@@ -65,6 +67,19 @@ class LogReader(Protocol):
 
     async def read(self, begin: int, most: int) -> Stretch:
         """What stands at up to `most` leaves from `begin`. Raises `LogBroken`."""
+
+
+class Texts(Protocol):
+    """Reads what was said, without personal data."""
+
+    async def of(self, exchange_ids: Collection[str]) -> Mapping[str, Said | None]:
+        """What was said in these exchanges, which have ended; None where nothing may be told.
+
+        One that is not there was erased, or its time was over. Raises `Unavailable`.
+        """
+
+    async def stop(self) -> None:
+        """Close the connections."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,9 @@ class Entry:
     `facts` go into the header: JSON of strings, whole numbers, booleans, null, lists and
     objects with ASCII keys, never a float, never anybody's text. `parts` are payloads,
     encrypted at rest: request_received, request_sent, question, decision, answer_received,
-    errors_received, answer_released. `values` are those that were found in the exchange so
-    far: each can be erased from the parts by itself, and from those of the entries that it is
-    committed with.
+    errors_received, answer_released, tool_calls. `values` are those that were found in the
+    exchange so far: each can be erased from the parts by itself, and from those of the entries
+    that it is committed with.
     """
 
     kind: Kind

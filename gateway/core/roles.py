@@ -26,5 +26,7 @@ SEES_TEAM = frozenset({Role.DEVELOPER, Role.VIEWER})
 """Who sees the metadata of their own team's exchanges."""
 SEES_ALL = frozenset({Role.COMPLIANCE, Role.AUDITOR, Role.INVESTIGATOR})
 """Who sees the metadata of every exchange of their organisation."""
+SEES_MASKED = frozenset({Role.COMPLIANCE, Role.INVESTIGATOR})
+"""Who sees what was said without personal data, with a reason."""
 SEES_CONTENT = frozenset({Role.INVESTIGATOR})
 """Who sees what was said, in clear, with a reason."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -63,6 +64,8 @@ class Tally:
 
     release: str
     node: str
+    since: datetime
+    """When it began to count."""
     counts: Mapping[Kind, int] = field(default_factory=dict)
     dropped: int = 0
     """Exchanges that were not asked about, since too many waited."""
@@ -74,8 +77,13 @@ class Report:
     """What is known of a release that was asked beside the one in force."""
 
     release: str
+    since: datetime | None
+    """When the first process began to count; None where none did."""
     counts: Mapping[Kind, int]
+    shares: Mapping[Kind, float]
+    """Of all that is in `counts`; none where that is nothing."""
     dropped: int
+    """Exchanges that were not asked about, since too many waited. In no share and no rate."""
     rate: float | None
     """The share of questions decided otherwise, of those that could be asked; None of none."""
     least: float
@@ -88,14 +96,17 @@ def report_of(release: str, tallies: Iterable[Tally]) -> Report:
     """The tallies of every process together."""
     told = list(tallies)
     counts = {kind: sum(tally.counts.get(kind, 0) for tally in told) for kind in Kind}
-    asked = sum(counts.values()) - counts[Kind.NOT_EVALUATED]
+    every = sum(counts.values())
+    shares = {kind: count / every for kind, count in counts.items()} if every else {}
+    asked = every - counts[Kind.NOT_EVALUATED]
     differ = asked - counts[Kind.SAME]
     least, most = wilson(differ, asked)
     samples = [sample for tally in told for sample in tally.samples]
     newest = sorted(samples, key=lambda sample: sample.exchange, reverse=True)[:MOST_SAMPLES]
     dropped = sum(tally.dropped for tally in told)
     rate = differ / asked if asked else None
-    return Report(release, counts, dropped, rate, least, most, newest)
+    since = min((tally.since for tally in told), default=None)
+    return Report(release, since, counts, shares, dropped, rate, least, most, newest)
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
@@ -116,10 +127,11 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
 
 
 class Tallies(Protocol):
-    """Where the tallies of every process are kept. Both raise `Unavailable`."""
+    """Where the tallies of every process are kept, also of those that ended. Both raise
+    `Unavailable`."""
 
     async def keep(self, tally: Tally) -> None:
         """Keep it in place of what the same process counted of the same release before."""
 
     async def of(self, release: str) -> Sequence[Tally]:
-        """Those of a release."""
+        """Those of a release, by node; the samples of each in the order of their exchanges."""

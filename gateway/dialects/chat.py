@@ -9,10 +9,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.calls import Piece
 from gateway.core.declined import Declined, Manner
 from gateway.core.findings import Finding
 from gateway.core.passages import Slot
-from gateway.dialects import chat_answer, chat_request, chat_shape, chat_texts, chat_tools
+from gateway.dialects import (
+    chat_answer,
+    chat_calls,
+    chat_request,
+    chat_shape,
+    chat_texts,
+    chat_tools,
+)
 from gateway.dialects.answer_texts import unspell
 from gateway.dialects.choices import Choices
 from gateway.dialects.declined_choices import Form, break_off, whole
@@ -85,6 +93,12 @@ class Chat(Choices):
 
     def ended(self, event: Event) -> Collection[int]:
         return chat_answer.ended(event)
+
+    def calls(self, event: Event) -> Iterable[Piece]:
+        return chat_calls.pieces(event)
+
+    def beside_calls(self, event: Event) -> Iterable[Event]:
+        return chat_calls.beside(event)
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         return chat_answer.say(lane, text, like)

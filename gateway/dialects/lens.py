@@ -13,6 +13,7 @@ import orjson
 
 from gateway.core import json_body
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.calls import Piece
 from gateway.core.declined import Declined
 from gateway.core.dialect import Reference
 from gateway.core.errors import GatewayError
@@ -105,6 +106,15 @@ class Lens:
         return ()
 
     def ended(self, event: Event) -> Collection[int]:
+        return ()
+
+    def calls(self, event: Event) -> Iterable[Piece]:
+        return ()
+
+    def calls_ended(self, event: Event) -> Collection[int]:
+        return self.ended(event)
+
+    def beside_calls(self, event: Event) -> Iterable[Event]:
         return ()
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:

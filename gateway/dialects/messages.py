@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.answer import EVERY, Event, Lane, Run
+from gateway.core.calls import Piece
 from gateway.core.declined import Declined
 from gateway.core.errors import GatewayError
 from gateway.core.findings import Finding
@@ -18,6 +19,7 @@ from gateway.core.passages import Slot
 from gateway.dialects import (
     anthropic_shape,
     messages_answer,
+    messages_calls,
     messages_check,
     messages_declined,
     messages_request,
@@ -93,6 +95,9 @@ class Messages(Lens):
         if event.data.get("type") in ("message_delta", "message_stop"):
             return (EVERY,)
         return messages_answer.ended(event)
+
+    def calls(self, event: Event) -> Iterable[Piece]:
+        return messages_calls.pieces(event)
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         return messages_answer.say(lane, text)

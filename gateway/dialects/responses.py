@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.core.answer import Event, Lane, Run
+from gateway.core.calls import Piece
 from gateway.core.declined import Declined
 from gateway.core.dialect import Reference
 from gateway.core.findings import Finding
@@ -18,6 +19,7 @@ from gateway.core.money import Usage
 from gateway.core.passages import Slot
 from gateway.dialects import (
     responses_answer,
+    responses_calls,
     responses_declined,
     responses_events,
     responses_request,
@@ -96,6 +98,12 @@ class Responses(Lens):
 
     def ended(self, event: Event) -> Collection[int]:
         return responses_answer.ended(event)
+
+    def calls(self, event: Event) -> Iterable[Piece]:
+        return responses_calls.pieces(event)
+
+    def calls_ended(self, event: Event) -> Collection[int]:
+        return responses_calls.ended(event)
 
     def say(self, lane: Lane, text: str, like: Event | None) -> Event:
         return responses_answer.say(lane, text, like)

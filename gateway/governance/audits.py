@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -34,11 +34,14 @@ from gateway.core.principal import Principal
 from gateway.core.records import Entry, Kind
 from gateway.core.roles import SEES_ALL, SEES_CONTENT, SEES_TEAM, Role
 from gateway.governance.contents import Find, without
-from gateway.governance.explaining import Clean, Explanation, cleaned, explain
+from gateway.governance.explaining import Clean, Explanation, cleaned, explain, revision_of
 
 LONGEST_REASON = 1_000
 _NAME = re.compile(r"[^\W_](?:[\w .:/-]{0,98}[^\W_])?")
 _SAME = "same as "
+
+Spoken: TypeAlias = Callable[[str], Awaitable[Mapping[str, str]]]
+"""The sentences of the rules of a revision, by their ids; none where it is not known."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -94,12 +97,21 @@ class Audits:
     What is outside of what somebody may see is not found.
     """
 
-    def __init__(self, search: Search, ledger: Ledger, journal: Journal, find: Find) -> None:
-        """`find` tells where personal data stands in a caller's word, such as a tag."""
+    def __init__(
+        self,
+        search: Search,
+        ledger: Ledger,
+        journal: Journal,
+        find: Find,
+        spoken: Spoken | None = None,
+    ) -> None:
+        """`find` tells where personal data stands in a caller's word, such as a tag; `spoken`
+        what the rules of a revision do."""
         self._search = search
         self._ledger = ledger
         self._journal = journal
         self._find = find
+        self._spoken = spoken
 
     async def page(
         self, who: Principal, filters: Filters, after: str | None = None, limit: int = 50
@@ -138,8 +150,12 @@ class Audits:
         """Why it was decided as it was."""
         await self._entries(_scope(who), exchange_id)
         stored = await self._read(exchange_id)
+        revision = revision_of(stored)
+        spoken: Mapping[str, str] = {}
+        if revision is not None and self._spoken is not None:
+            spoken = await self._spoken(revision)
         try:
-            return explain(exchange_id, stored, self._clean)
+            return explain(exchange_id, stored, self._clean, spoken)
         except (ValueError, LookupError) as error:
             raise _unreadable() from error
 

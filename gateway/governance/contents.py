@@ -54,19 +54,19 @@ class DialectContents:
             raise ValueError(f"a payload of {payloads.action} cannot be read") from error
 
     def _read(self, dialect: Dialect, payloads: Payloads) -> Said:
-        texts: list[str] = []
+        asked: list[str] = []
         tools: Sequence[str] = ()
         if payloads.request is not None:
             request = _request(dialect, payloads.request, sent=payloads.sent)
-            texts += _asked(dialect, request, payloads.found)
+            asked += _asked(dialect, request, payloads.found)
             tools = dialect.tools(request)
         events = _events(payloads)
-        texts += _answered(dialect, events)
         told = _attributes(payloads.attributes)
         client = [told[name] for name in ("x-client-request-id", "traceparent") if name in told]
         trace = [id.split("-")[1] for id in client if id.count("-") == 3]
         return Said(
-            texts=[self._blank(text) for text in texts if text],
+            asked=[self._blank(text) for text in asked if text],
+            answered=[self._blank(text) for text in _answered(dialect, events) if text],
             tools=self._names(tools),
             called=self._names(_called(dialect, events, payloads.streamed)),
             ids={*_ids(events), *client, *trace},

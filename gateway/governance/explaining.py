@@ -47,8 +47,16 @@ Clean: TypeAlias = Callable[[str], str]
 """Takes personal data out of a text."""
 
 
-def explain(exchange_id: str, entries: Sequence[StoredParts], clean: Clean) -> Explanation:
-    """Raises `ValueError` when what the policy was asked or said cannot be read."""
+def explain(
+    exchange_id: str,
+    entries: Sequence[StoredParts],
+    clean: Clean,
+    spoken: Mapping[str, str] | None = None,
+) -> Explanation:
+    """`spoken` is what each rule of the revision that decided does, by its id.
+
+    Raises `ValueError` when what the policy was asked or said cannot be read.
+    """
     told: dict[str, Any] = {}
     parts: dict[str, bytes] = {}
     for entry in entries:
@@ -60,7 +68,8 @@ def explain(exchange_id: str, entries: Sequence[StoredParts], clean: Clean) -> E
     )
     question = None if asked is None else _told(asked)
     decided = told.get("decision")
-    said = [*_asked(question), *_why(decided, verdict, told), *_ended(told)]
+    does = _does(verdict, spoken or {})
+    said = [*_asked(question), *_why(decided, verdict, told), *does, *_ended(told)]
     if decided and verdict is None:
         said.append("What the policy was asked is erased; only the header is left.")
     decision = None if decided is None else {**decided, "verdict": verdict}
@@ -127,6 +136,26 @@ def _why(
         yield f"Rule {other['rule']} was set aside by {other['by']}."
 
 
+def _does(verdict: Mapping[str, Any] | None, spoken: Mapping[str, str]) -> Iterator[str]:
+    """What each rule that had a part in it does, once."""
+    if verdict is None:
+        return
+    every = [each for name in ("reasons", "obligations", "observed", "overridden")
+             for each in verdict[name]]  # fmt: skip
+    for rule in dict.fromkeys(id for each in every for id in each["rule"].split(",")):
+        if rule in spoken:
+            yield f"Rule {rule} says: {spoken[rule]}"
+
+
+def revision_of(entries: Sequence[StoredParts]) -> str | None:
+    """The revision that decided an exchange; None where none did."""
+    for entry in entries:
+        decided = entry.header["facts"].get("decision")
+        if decided:
+            return str(decided["revision"])
+    return None
+
+
 def _duty(duty: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
     """What a rule demanded, with its thresholds against the scores, and what came of it."""
     params = ", ".join(f"{name}: {_plain(value)}" for name, value in duty["params"].items())
@@ -168,6 +197,17 @@ def _did(id: str, told: Mapping[str, Any]) -> str:
             return f"the caller was told by: {how}" if how else "nothing had to be refused"
         case _:
             return "it was done before anything left"
+
+
+def _called(told: Mapping[str, Any]) -> Iterator[str]:
+    """What the policy said of each tool that the answer called, as far as the header tells."""
+    calls = told.get("tool_calls") or ()
+    for call in calls:
+        tool = call["tool"] or "a tool whose name stands only in the record"
+        rules = f" Rules: {_plain(call['rules'])}." if call["rules"] else ""
+        yield f"The answer called {tool}. {_EFFECTS[call['effect']]} Decision {call['id']}.{rules}"
+    if (more := told.get("tool_calls_count", 0) - len(calls)) > 0:
+        yield f"The policy was asked of {more} more tool calls; the record holds them."
 
 
 def _ended(told: Mapping[str, Any]) -> Iterator[str]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from gateway.core.errors import Code, Denied, Malformed
-from gateway.core.exports import LogReader, Record
+from gateway.core.exports import LogReader, Texts
 from gateway.core.ports import Journal
 from gateway.core.principal import Principal
 from gateway.core.records import Entry, Kind
-from gateway.core.roles import SEES_ALL
+from gateway.core.roles import SEES_ALL, SEES_MASKED
+from gateway.governance.audits import LONGEST_REASON
 from gateway.governance.explaining import Clean
-from gateway.governance.formats import FORMATS, Format
-from gateway.governance.formats.view import View, view_of
+from gateway.governance.formats import FILES, FORMATS, WITH_CONTENT, Format
+from gateway.governance.formats.view import View
+from gateway.governance.telling import views
 
 MOST_LEAVES = 10_000
 """Leaves that one request over HTTP may ask for."""
+MASKED = "masked"
+"""What the record says of content that is handed out without personal data."""
 _TOGETHER = 128
 
 
@@ -26,7 +31,7 @@ class Wanted:
     """Which records: those that stand at the leaves from `begin` up to `end`.
 
     `end` None stands for the log as it is now; times are half open, by when a record began;
-    `org` None is every organisation.
+    `org` None is every organisation. `masked` asks for what was said too, without personal data.
     """
 
     begin: int = 0
@@ -34,6 +39,7 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
     org: str | None = None
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +55,46 @@ class Handed:
 class Exports:
     """Every method raises `Denied`, `Malformed`, `Unavailable`; the pieces also `LogBroken`."""
 
-    def __init__(self, reader: LogReader, journal: Journal, clean: Clean) -> None:
+    def __init__(self, reader: LogReader, journal: Journal, clean: Clean, texts: Texts) -> None:
         self._reader = reader
         self._journal = journal
         self._clean = clean
+        self._texts = texts
 
-    async def page(self, who: Principal, format: str, begin: int, limit: int) -> Handed:
+    async def page(
+        self,
+        who: Principal,
+        format: str,
+        begin: int,
+        limit: int,
+        *,
+        masked: bool = False,
+        reason: str = "",
+    ) -> Handed:
         """What stands at up to `limit` leaves from `begin`, of the asker's organisation."""
-        if SEES_ALL.isdisjoint(who.roles):
-            named = " or ".join(sorted(SEES_ALL))
+        needed = SEES_MASKED if masked else SEES_ALL
+        if needed.isdisjoint(who.roles):
+            named = " or ".join(sorted(needed))
             raise Denied(Code.INSUFFICIENT_ROLE, f"This needs the role {named}.")
+        if format in FILES:
+            raise Malformed(
+                f"{format!r} is made as one file: `govgate audit export` makes it.", param="format"
+            )
         if not 1 <= limit <= MOST_LEAVES:
             raise Malformed(f"'limit' is a number from 1 to {MOST_LEAVES}.", param="limit")
-        return await self.hand(who, format, Wanted(begin, begin + limit, org=who.org))
+        wanted = Wanted(begin, begin + limit, org=who.org, masked=masked)
+        return await self.hand(who, format, wanted, reason)
 
     async def hand(self, who: Principal, format: str, wanted: Wanted, reason: str = "") -> Handed:
-        """What is wanted, whoever asks. Where there is nothing new, nothing is put on record."""
-        found = FORMATS.get(format)
+        """What is wanted, whoever asks. Where there is nothing new, nothing is put on record.
+
+        The pieces of a format of `FILES` are the rows of which the file is to be made.
+        """
+        found = FORMATS.get(format) or FILES.get(format)
         if found is None:
             raise Malformed(f"'format' is one of {', '.join(FORMATS)}.", param="format")
+        if wanted.masked:
+            _check_masked(format, reason)
         size = await self._reader.size()
         if wanted.begin > size:
             raise Malformed(f"The log has {size} leaves only.", param="from_leaf")
@@ -80,6 +107,7 @@ class Exports:
                 "from_leaf": wanted.begin,
                 "to_leaf": end,
                 "org": wanted.org,
+                **({"content": MASKED} if wanted.masked else {}),
             }
             parts = {"reason": reason.encode()} if reason else {}
             entry = Entry(Kind.AUDIT_EXPORT, facts, parts)
@@ -94,13 +122,21 @@ class Exports:
         while begin < end:
             stretch = await self._reader.read(begin, min(_TOGETHER, end - begin))
             begin = stretch.end
-            lines = [self._line(format, wanted, record) for record in stretch.records]
-            if text := b"".join(lines):
+            texts = self._texts if wanted.masked else None
+            chosen = partial(_is_wanted, wanted=wanted)
+            told = await views(stretch.records, self._clean, texts, chosen)
+            if text := b"".join(format.line(view) + format.end for view in told):
                 yield text
 
-    def _line(self, format: Format, wanted: Wanted, record: Record) -> bytes:
-        view = view_of(record, self._clean)
-        return format.line(view) + format.end if _is_wanted(view, wanted) else b""
+
+def _check_masked(format: str, reason: str) -> None:
+    """Raise `Malformed` unless what was said may be asked for so."""
+    if format != WITH_CONTENT:
+        raise Malformed(f"What was said is told as {WITH_CONTENT} only.", param="content")
+    if not 0 < len(reason.strip()) <= LONGEST_REASON:
+        raise Malformed(
+            f"Say why what was said is wanted, in 1 to {LONGEST_REASON} characters.", param="reason"
+        )
 
 
 def _is_wanted(view: View, wanted: Wanted) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -27,21 +27,34 @@ LONGEST_DELIVERY = 30.0
 """Seconds that a delivery may take; less than a claim lasts."""
 _log = structlog.get_logger(__name__)
 
-Write = Callable[[Record], bytes]
-"""A record as one line of the sink's format."""
+Write = Callable[[Sequence[Record]], Awaitable[Sequence[bytes]]]
+"""Records as lines of the sink's format, one each."""
+Announce = Callable[[int], Awaitable[object]]
+"""Puts on record that what was said is sent, from a leaf on."""
 
 
 class Feed:
-    """Feeds one sink from the log."""
+    """Feeds one sink from the log.
+
+    `announce` is awaited before the first records are read for their content; each process that
+    comes to send does so once.
+    """
 
     def __init__(
-        self, name: str, sink: Sink, write: Write, reader: LogReader, followers: Followers
+        self,
+        name: str,
+        sink: Sink,
+        write: Write,
+        reader: LogReader,
+        followers: Followers,
+        announce: Announce | None = None,
     ) -> None:
         self.name = f"{PREFIX}{name}"
         self.sink = sink
         self._write = write
         self._reader = reader
         self._followers = followers
+        self._announce = announce
 
     async def step(self) -> int:
         """Send what is next; how many leaves it was, 0 for none, or while another process sends.
@@ -54,8 +67,10 @@ class Feed:
         if begin is None:
             return 0
         stretch = await self._reader.read(begin, MOST_LEAVES)
-        lines = [self._write(record) for record in stretch.records]
-        if lines:
+        if stretch.records and self._announce is not None:
+            await self._announce(begin)
+            self._announce = None
+        if lines := await self._write(stretch.records):
             async with asyncio.timeout(LONGEST_DELIVERY):
                 await self.sink.send(Delivery(begin, stretch.end, lines))
         if not await self._followers.advance(self.name, begin, stretch.end):

@@ -52,6 +52,9 @@ _NEVER_RETRY = frozenset(
     {
         Code.INSUFFICIENT_QUOTA,
         Code.STOPPED,
+        Code.CONFLICT,
+        Code.OWNED_ELSEWHERE,
+        Code.STEP_REFUSED,
         Code.POLICY_ERROR,
         Code.REVIEWS_UNAVAILABLE,
         Code.INTERNAL_ERROR,

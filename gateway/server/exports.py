@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import msgspec
 from litestar import Request, Response, get
@@ -15,7 +16,7 @@ from litestar.response import Stream
 from gateway.core.errors import Malformed
 from gateway.core.ids import new_id
 from gateway.core.principal import Principal
-from gateway.governance.exports import MOST_LEAVES, Exports
+from gateway.governance.exports import MASKED, MOST_LEAVES, Exports
 from gateway.governance.formats import FORMATS
 from gateway.governance.sinks import PREFIX, Sinks
 from gateway.server.described import NUMBER, TEXT, Param, says
@@ -27,13 +28,19 @@ _Asked: TypeAlias = Request[Any, Any, Any]
 ACTION = "audit.export"
 NEXT = "x-govgate-next-leaf"
 RECORDED = "x-govgate-export-entry"
+REASON = "x-govgate-reason"
 _LIMIT = "1000"
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _QUERY = {
     "format": Param({"enum": sorted(FORMATS), "default": "jsonl"}, ""),
     "from_leaf": Param({**NUMBER, "default": 0}, "The leaf to begin at."),
     "limit": Param({**NUMBER, "maximum": MOST_LEAVES, "default": int(_LIMIT)}, "How many leaves."),
+    "content": Param(
+        {"enum": ["none", MASKED], "default": "none"},
+        "Whether what was said is told too, without personal data; of `jsonl` only.",
+    ),
 }
+_WHY = Param(TEXT, "Why what was said is wanted; goes on record first.")
 _MEDIA = tuple(sorted({each.media.partition(";")[0] for each in FORMATS.values()}))
 
 
@@ -59,7 +66,10 @@ def export_routes(
 ) -> Sequence[HTTPRouteHandler]:
     """The handlers, each with the route options `opt`."""
 
-    @get("/api/v1/export", opt=dict(opt) | says(TEXT, media=_MEDIA, query=_QUERY))
+    @get(
+        "/api/v1/export",
+        opt=dict(opt) | says(TEXT, media=_MEDIA, query=_QUERY, headers={REASON: _WHY}),
+    )
     async def export(request: _Asked) -> Stream:
         """The records at the leaves from `from_leaf`; the next cursor is in a header."""
         principal = await who(request.headers, ACTION)
@@ -67,7 +77,14 @@ def export_routes(
         if unknown := set(asked) - set(_QUERY):
             raise Malformed(f"There is no {min(unknown)!r} here.", param=min(unknown))
         begin, limit = _number(asked, "from_leaf", "0"), _number(asked, "limit", _LIMIT)
-        handed = await exports.page(principal, asked.get("format", "jsonl"), begin, limit)
+        handed = await exports.page(
+            principal,
+            asked.get("format", "jsonl"),
+            begin,
+            limit,
+            masked=_masked(asked.get("content", "none")),
+            reason=unquote(request.headers.get(REASON, "")),
+        )
         headers = {**_headers(), NEXT: str(handed.next)}
         if handed.recorded_as is not None:
             headers[RECORDED] = handed.recorded_as
@@ -95,6 +112,12 @@ def export_routes(
 def _headers() -> dict[str, str]:
     id = new_id("req")
     return {"x-request-id": id, "request-id": id, "cache-control": "no-store"}
+
+
+def _masked(content: str) -> bool:
+    if content not in ("none", MASKED):
+        raise Malformed(f"'content' is none or {MASKED}.", param="content")
+    return content == MASKED
 
 
 def _number(asked: Mapping[str, Any], name: str, default: str) -> int:

@@ -33,6 +33,7 @@ from gateway.server.policy_calls import (
 )
 from gateway.server.policy_drafts import Note, draft_routes
 from gateway.server.policy_releases import release_routes
+from gateway.server.policy_replays import replay_routes
 from gateway.server.policy_rollouts import rollout_routes
 
 _ZIP = "application/zip"
@@ -77,6 +78,7 @@ def policy_routes(
         *draft_routes(who, services, opt),
         *release_routes(who, services, opt),
         *rollout_routes(who, services, opt),
+        *replay_routes(who, services, opt),
     ]
 
 

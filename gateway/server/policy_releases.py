@@ -108,6 +108,7 @@ async def _say(
         return _NO_MATTER if same and _has_said(release.approvals, me, approved) else None
 
     await done(repeated(say(id, asked.revision, me, asked.comment), already))
+    services.nudge()  # what was on trial may not be any more
     return answer(await done(services.register.release(id, me)))
 
 

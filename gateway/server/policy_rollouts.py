@@ -139,6 +139,16 @@ def _shadow(who: Who, services: Services, opt: dict[str, Any]) -> Sequence[HTTPR
 
         return answer(await done(told()))
 
+    @get(f"{BASE}/releases/{{id:str}}/shadow", opt=opt | says(Report))
+    async def of_release(request: Asked, id: FromPath[str]) -> Told:
+        """How often it would decide otherwise, or would have while it was asked beside."""
+        me = await who(request.headers, READ)
+
+        async def told() -> Report:
+            return await services.report((await services.register.release(id, me)).id)
+
+        return answer(await done(told()))
+
     @put(place, opt=opt | says(Rollout, takes=Beside))
     async def start(request: Asked) -> Told:
         """Ask a release beside what is in force, without any effect."""
@@ -167,7 +177,7 @@ def _shadow(who: Who, services: Services, opt: dict[str, Any]) -> Sequence[HTTPR
         services.nudge()
         return answer(moved)
 
-    return [report, start, end]
+    return [report, of_release, start, end]
 
 
 def _canary(who: Who, services: Services, opt: dict[str, Any]) -> Sequence[HTTPRouteHandler]:

@@ -16,6 +16,7 @@ from gateway.core.money import dollars
 from gateway.core.pipeline import Proceed
 from gateway.core.policy import SCHEMA_VERSION, Decision, Effect, Question
 from gateway.core.ports import Catalogue, Journal, Model, Policy
+from gateway.core.questions import facts_found, resource_of, stamp, words_of
 
 Duty: TypeAlias = Callable[[Exchange, Mapping[str, Any]], Awaitable[object]]
 """What carries a duty out. Raises `msgspec.ValidationError` for params that it does not take."""
@@ -101,10 +102,12 @@ class Decide:
         asked about `target`, which may be used only if it is allowed with the same duties.
         """
         first = exchange.decision
-        if _resource(target) == _resource(decided):
+        if resource_of(target) == resource_of(decided):
             return Judgement(first)
         with exchange.timed("policy"):
-            again = await self._policy.decide({**exchange.question, "resource": _resource(target)})
+            again = await self._policy.decide(
+                {**exchange.question, "resource": resource_of(target)}
+            )
         refusal = _refused(exchange, again)
         if refusal is None and not _same_duties(first, again):
             said = "The policy asks for other duties at the only targets that are left."
@@ -133,19 +136,10 @@ class Decide:
                 "name": dialect.action,
                 "properties": {"stage": "request", "stream": exchange.streamed},
             },
-            "resource": _resource(exchange.model),
+            "resource": resource_of(exchange.model),
             "context": {
-                "time": self._now().isoformat(timespec="seconds").replace("+00:00", "Z"),
-                "findings": [
-                    {
-                        "kind": finding.kind,
-                        "label": finding.label,
-                        "where": finding.where,
-                        "direction": str(finding.direction),
-                        "score": finding.score,
-                    }
-                    for finding in exchange.findings
-                ],
+                "time": stamp(self._now()),
+                "findings": facts_found(exchange.findings),
                 "unavailable": list(exchange.unavailable),
                 "request": {
                     "max_tokens": dialect.output_limit(request),
@@ -172,20 +166,6 @@ class Decide:
         remaining, limit = seen
         used = (limit - remaining) / limit if limit else 1.0
         return {"remaining_usd": dollars(remaining), "utilisation": round(used, 4)}
-
-
-def _resource(model: Model) -> dict[str, Any]:
-    """What the policy sees of a target."""
-    return {
-        "type": "model",
-        "id": model.id,
-        "properties": {
-            "provider": model.upstream,
-            "hosting": model.hosting,
-            "region": model.region,
-            "tags": list(model.tags),
-        },
-    }
 
 
 def _same_duties(first: Decision, again: Decision) -> bool:
@@ -222,7 +202,7 @@ def _refusal(exchange: Exchange, decision: Decision) -> Denied | Unavailable:
     """The refusal, in the words of the first reason."""
     reasons = decision.verdict.reasons
     words = reasons[0].message if reasons else {}
-    said = words.get("en") or next(iter(words.values()), "The policy does not allow this request.")
+    said = words_of(words, "The policy does not allow this request.")
     if reasons and reasons[0].code == Code.INSPECTION_UNAVAILABLE:
         return Unavailable(
             Code.INSPECTION_UNAVAILABLE, said, rules=_rules(decision), retry_after=1.0

@@ -22,7 +22,7 @@ from gateway.adapters.opa import Breaker, OpaServer, OpaServerPolicy
 from gateway.adapters.opa.server import MOST_BYTES
 from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import engine
-from gateway.core.answer import Events
+from gateway.core.answer import Event, Events
 from gateway.core.errors import Code, GatewayError, Unavailable
 from gateway.core.exchange import Exchange
 from gateway.core.pipeline import pipeline
@@ -31,11 +31,12 @@ from gateway.core.ports import Model, Policy
 from gateway.governed import dischargers
 from gateway.stages.decide import Decide
 from gateway.stages.discharge import Discharge
+from gateway.stages.tool_calls import JudgeCalls
 from tests.contracts.policy_server import PolicyServer, opa_binary
 from tests.exchanges import SOMEBODY, answering, chat_request, exchange_of, whole
 from tests.fakes.inspector import FakeInspector
 from tests.fakes.journal import FakeJournal
-from tests.fakes.policy import ALLOW
+from tests.fakes.policy import ALLOW, FixedPolicy
 from tests.unit.adapters import wasm_modules as wasm
 from tests.unit.adapters.opa.children import RULES, SPOILT, ours
 from tests.unit.adapters.opa.servers import GOOD, REVISION, Handler, serving
@@ -47,6 +48,7 @@ ERROR, GONE, NO = Code.POLICY_ERROR, Code.POLICY_UNAVAILABLE, Code.CONTENT_FILTE
 MODULE = engine().read_bytes()
 INSPECTORS = {kind: FakeInspector({}, kind=kind) for kind in ("pii", "phrase")}
 MODEL = Model("m", "openai", "m", hosting="external", region="eu")
+CALL = {"id": "t1", "type": "function", "function": {"name": "search", "arguments": '{"q":1}'}}
 
 
 @dataclass(frozen=True)
@@ -74,34 +76,40 @@ class Asked:
         return await self._inner.decide(changed)
 
 
-def about_a_call(question: dict[str, Any]) -> None:
-    """Make a question one about a completed tool call."""
-    question["action"]["properties"]["stage"] = "tool_call"
-    question["context"]["tool_call"] = {"name": "search", "arguments": {"q": 1}}
-
-
 async def passed(policy: Policy, stage: str) -> GatewayError | None:
-    """What refuses a plain request that is decided by `policy`; None when it went through."""
-    asked = Asked(policy, about_a_call) if stage == "tool_call" else policy
+    """What refuses a plain request, or the tool call that answers it, where `policy` decides
+    about that; None when it went through."""
     catalogue = StaticCatalogue([MODEL], [], lambda model: None)
     sent: list[Exchange] = []
+    calls = stage == "tool_call"
 
     async def upstream(exchange: Exchange) -> Events:
         sent.append(exchange)
-        return await answering([whole("yes")])(exchange)
+        return await answering([whole(None, tool_calls=[CALL]) if calls else whole("yes")])(
+            exchange
+        )
 
-    stages = [Decide(asked, catalogue, FakeJournal()), Discharge(dischargers(INSPECTORS))]
+    asks = FixedPolicy(ALLOW) if calls else policy
+    stages = [
+        Decide(asks, catalogue, FakeJournal()),
+        Discharge(dischargers(INSPECTORS)),
+        *([JudgeCalls(policy)] if calls else ()),
+    ]
     exchange = exchange_of(chat_request())
     exchange.received = b"{}"
     exchange.request = chat_request()
     exchange.slots = exchange.dialect.slots(exchange.request)
     exchange.principal = SOMEBODY
+    released: list[Event] = []
     try:
-        await pipeline(stages, upstream)(exchange)
+        async for event in await pipeline(stages, upstream)(exchange):
+            released.append(event)
     except GatewayError as error:
-        assert sent == []
+        assert len(sent) == calls
+        assert released == []
         return error
-    assert len(sent) == 1
+    assert len(sent) == len(released) == 1
+    assert len(exchange.calls) == calls
     return None
 
 

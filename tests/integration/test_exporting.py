@@ -6,9 +6,12 @@ import asyncio
 import csv
 import io
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
@@ -36,9 +39,13 @@ async def site(tmp_path: Path) -> Site:
     return made
 
 
-async def got(site: Site, path: str, query: str = "", role: str = Role.AUDITOR) -> Wire:
+async def got(
+    site: Site, path: str, query: str = "", role: str = Role.AUDITOR, reason: str | None = None
+) -> Wire:
     async with site.running() as gateway:
         headers = {"authorization": f"Bearer {await site.key(gateway, role)}"}
+        if reason is not None:
+            headers["x-govgate-reason"] = reason
         wire = Wire(method="GET", path=path, headers=headers)
         wire.scope["query_string"] = query.encode()
 
@@ -114,6 +121,103 @@ def test_the_command_line_exports_and_goes_on(
     assert twice.exit_code == 1
 
 
+async def test_what_was_said_is_told_masked_to_whoever_may_have_it(site: Site) -> None:
+    query, path = "content=masked", "/api/v1/export"
+    for role, reason, status in (
+        (Role.AUDITOR, "case 7", 403),
+        (Role.COMPLIANCE, None, 400),
+        (Role.COMPLIANCE, "case%207", 200),
+    ):
+        wire = await got(site, path, query, role, reason)
+        assert wire.status == status
+    assert CANARY not in wire.body.decode()
+    for one in exchanges(wire.body.decode()):
+        content = one["content"]
+        assert content["request"][0].split() == ["Write", "to", "[[EMAIL_ADDRESS_1]]"]
+        assert (bool(content["answer"]), content["withheld"]) == (True, None)
+    assert (await got(site, path, "content=raw", Role.COMPLIANCE, "x")).status == 400
+    async with site.running() as gateway:
+        noted = await gateway.records.read_exchange(await acted(site, wire))
+    assert noted[0].header["facts"]["content"] == "masked"
+    assert noted[0].parts == {"reason": b"case 7"}
+    assert "content" not in exchanges((await got(site, path)).body.decode())[0]
+
+
+async def acted(site: Site, wire: Wire) -> str:
+    """The id that the act of an export stands under."""
+    later = await got(site, "/api/v1/export")
+    acts = [json.loads(line) for line in later.body.splitlines()]
+    entry = wire.headers["x-govgate-export-entry"]
+    (id,) = [one["exchange_id"] for one in acts if one["entry_id"] == entry]
+    return str(id)
+
+
+def test_the_command_line_tells_what_was_said_for_a_reason(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("export", "--format", "jsonl", "--content", "masked", "--out")
+    out = tmp_path / "out.jsonl"
+    refused = run(tmp_path, monkeypatch, *asked, str(out))
+    assert (refused.exit_code, "Say why" in refused.output) == (1, True)
+    assert not out.exists()
+    done = run(tmp_path, monkeypatch, *asked, str(out), "--reason", "case 7")
+    assert done.exit_code == 0, done.output
+    assert CANARY not in out.read_text()
+    told = [one["content"]["request"][0].split() for one in exchanges(out.read_text())]
+    assert told == [["Write", "to", "[[EMAIL_ADDRESS_1]]"]] * ASKED
+    bundle = ("export", "--format", "bundle", "--content", "masked", "--out", str(tmp_path / "z"))
+    assert run(tmp_path, monkeypatch, *bundle).exit_code == 2
+
+
+def test_a_parquet_file_has_the_rows_of_the_lists_and_goes_on(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = ("--cursor", str(tmp_path / "cursor"))
+    asked = ("export", "--format", "parquet", "--out")
+    lines, file, more = (tmp_path / name for name in ("a.jsonl", "a.parquet", "more.parquet"))
+    listed = run(tmp_path, monkeypatch, "export", "--format", "jsonl", "--out", str(lines))
+    assert listed.exit_code == 0, listed.output
+    made = run(tmp_path, monkeypatch, *asked, str(file), *cursor)
+    assert made.exit_code == 0, made.output
+    wanted = [json.loads(line) for line in lines.read_text().splitlines()]
+    columns = "kind, exchange_id, leaves, model, provider, region, outcome, rules, cost_micro_usd"
+    begun = {one["exchange_id"]: datetime.fromisoformat(one["ts"]) for one in wanted}
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT {columns} FROM '{file}' ORDER BY leaf_index").fetchall()
+        times = connection.execute(f"SELECT exchange_id, epoch_ms(ts) FROM '{file}'").fetchall()
+    rows = [dict(zip(columns.split(", "), row, strict=True)) for row in found[: len(wanted)]]
+    assert rows == [{name: one[name] for name in rows[0]} for one in wanted]
+    assert {id: ms for id, ms in times if id in begun} == {
+        id: round(moment.timestamp() * 1_000) for id, moment in begun.items()
+    }
+    again = run(tmp_path, monkeypatch, *asked, str(more), *cursor)
+    assert again.exit_code == 0, again.output
+    with duckdb.connect() as connection:
+        left = connection.execute(f"SELECT count(*) FROM '{more}' WHERE kind = 'exchange'")
+        assert left.fetchone() == (0,)
+
+
+def test_a_parquet_file_is_whole_or_not_there(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, cursor = tmp_path / "a.parquet", tmp_path / "cursor"
+    asked = ("export", "--format", "parquet", "--cursor", str(cursor), "--out")
+
+    def broken(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("gateway.cli_export.make_parquet", broken)
+    failed = run(tmp_path, monkeypatch, *asked, str(out))
+    assert (failed.exit_code, out.exists(), cursor.exists()) == (1, False, False)
+    assert run(tmp_path, monkeypatch, *asked, "-").exit_code == 2
+
+
+async def test_parquet_is_refused_over_http(site: Site) -> None:
+    wire = await got(site, "/api/v1/export", "format=parquet")
+    assert wire.status == 400
+    assert "govgate audit export" in wire.body.decode()
+
+
 def test_a_bundle_is_made_and_proved_on_the_command_line(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,24 +261,50 @@ def test_sinks_that_cannot_be_built_are_refused(
         assert said in result.output, result.output
 
 
-async def test_a_gateway_sends_to_its_sinks_by_itself(
-    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file, records = tmp_path / "sinks.yaml", tmp_path / "records.jsonl"
-    file.write_text(f"sinks: [{{name: archive, kind: file, path: {records}}}]")
+async def sent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, sink: str
+) -> Sequence[dict[str, Any]]:
+    """The lines that a gateway sends to a file by itself, up to the last exchange."""
+    file, records = folder / "sinks.yaml", folder / "records.jsonl"
+    file.write_text(f"sinks: [{{name: archive, kind: file, path: {records}{sink}}}]")
     arrived, send = asyncio.Event(), FileSink.send
 
-    async def sent(sink: FileSink, delivery: Delivery) -> None:
+    async def noticed(sink: FileSink, delivery: Delivery) -> None:
         await send(sink, delivery)
         if len(exchanges(records.read_text())) == ASKED:
             arrived.set()
 
-    monkeypatch.setattr(FileSink, "send", sent)
-    gateway = build(Settings(data_dir=tmp_path, sinks=file))
+    monkeypatch.setattr(FileSink, "send", noticed)
+    gateway = build(Settings(data_dir=folder, sinks=file))
     await gateway.start()
     try:
         async with asyncio.timeout(60):
             await arrived.wait()
     finally:
         await gateway.stop()
-    assert CANARY not in records.read_text()
+    text = records.read_text()
+    assert CANARY not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+async def test_a_gateway_sends_to_its_sinks_by_itself(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not [line for line in await sent(tmp_path, monkeypatch, "") if "content" in line]
+
+
+async def test_a_sink_gets_what_was_said_masked_and_that_is_on_record(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = await sent(tmp_path, monkeypatch, ", content: masked, reason: monitoring")
+    told = [line["content"]["request"][0].split() for line in lines if line["kind"] == "exchange"]
+    assert told == [["Write", "to", "[[EMAIL_ADDRESS_1]]"]] * ASKED
+    acts = (await got(site, "/api/v1/export")).body.splitlines()
+    (act,) = [one for one in map(json.loads, acts) if (one["facts"] or {}).get("of") == "sink"]
+    assert (act["kind"], act["key_id"]) == ("audit.export", "gateway:sinks")
+    assert act["facts"] == {
+        "of": "sink", "sink": "archive", "format": "jsonl", "from_leaf": 0, "content": "masked",
+    }  # fmt: skip
+    async with site.running() as gateway:
+        (entry,) = await gateway.records.read_exchange(act["exchange_id"])
+    assert entry.parts == {"reason": b"monitoring"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from tests.houses import ROOT, House, embedded
 
 TUTORIAL = (ROOT / "docs/tutorials/first-policy.md").read_text()
 GIT = (ROOT / "docs/howto/policies-in-git.md").read_text()
-_BLOCK = re.compile(r"^```(sh)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^## (\d+)\. (.*)$", re.MULTILINE)
 MOST_STEPS = 10
 
@@ -39,7 +41,7 @@ class Terminal:
                 script.append(f"exec > out.{number} 2>&1\n{here}")
         done = subprocess.run(
             ["bash", "-e", "-u", "-c", "\n".join(script)],
-            cwd=self.folder, env=told.env, capture_output=True, text=True, check=False, timeout=300,
+            cwd=self.folder, env=told.env, capture_output=True, text=True, check=False, timeout=900,
         )  # fmt: skip
         outputs = sorted(self.folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))
         last = outputs[-1].read_text() if outputs else done.stderr
@@ -63,7 +65,14 @@ class Terminal:
 
 def blocks_of(page: str) -> list[tuple[bool, str]]:
     """The blocks of code of a page, and whether each is to be run or is what is printed."""
-    return [(kind == "sh", text) for kind, text in _BLOCK.findall(page)]
+    known = [(kind, text) for kind, text in _BLOCK.findall(page) if kind in ("sh", "")]
+    return [(kind == "sh", text) for kind, text in known]
+
+
+def program(page: str, kind: str) -> str:
+    """The one block of code of a page that is of a kind."""
+    (found,) = [text for told, text in _BLOCK.findall(page) if told == kind]
+    return str(found)
 
 
 @pytest.fixture
@@ -103,10 +112,28 @@ def test_policies_in_git(terminal: Terminal) -> None:
     )
 
 
+def test_ci_publishes_over_http(terminal: Terminal) -> None:
+    house, pack = terminal.house, terminal.folder / "words"
+    files = {"id": "words", "version": "1.0.0", "title": "Words", "policy_api": 1}
+    pack.mkdir()
+    (pack / "pack.yaml").write_text(yaml.safe_dump(files))
+    here = program(GIT, "python").replace(
+        "https://govgate.example.org", house.base_url.removesuffix("/v1")
+    )
+    env = {**house.env, "GOVGATE_KEY": house.key("--role=policy_author")}
+    command = [sys.executable, "-", str(pack), "a1b2c3d policies/words"]
+    done = subprocess.run(
+        command, env=env, input=here, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(house.run("policy", "release", done.stdout.strip(), "--json").stdout)
+    assert (told["state"], set(told["packs"])) == ("waiting", {"baseline", "words"})
+    packs = house.run("policy", "packs").stdout
+    assert re.search(r"^words +git +not in force", packs, re.MULTILINE)
+
+
 def test_the_workflow_names_commands_that_there_are() -> None:
-    found = re.search(r"^```yaml\n(.*?)^```$", GIT, re.DOTALL | re.MULTILINE)
-    assert found
-    jobs = yaml.safe_load(found[1])["jobs"]
+    jobs = yaml.safe_load(program(GIT, "yaml"))["jobs"]
     runs = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     commands = [run.split()[1:3] for run in runs if run.startswith("govgate ")]
     assert [command for _, command in commands] == ["check", "test", "publish", "import"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -32,10 +33,10 @@ class Site:
     server: str
     bucket: str
 
-    def ask(self, *contents: str) -> httpx.Response:
+    def ask(self, *contents: str, user: str = "bob") -> httpx.Response:
         messages = [{"role": "user", "content": content} for content in contents]
         body = {"model": "replay-small", "messages": messages}
-        key = {"authorization": f"Bearer {self.house.key()}"}
+        key = {"authorization": f"Bearer {self.house.key()}", "x-govgate-user": user}
         address = f"{self.house.base_url}/chat/completions"
         return httpx.post(address, json=body, headers=key, timeout=60)
 
@@ -47,6 +48,23 @@ class Site:
         told = self.house.run("audit", "log", "state")
         assert told.returncode == 0, told.stderr
         return told.stdout.split()[1]
+
+    def host(self, name: str) -> Site:
+        """Another host on the same bucket, with nothing on it."""
+        folder = self.house.folder / name
+        folder.mkdir()
+        objects = {
+            name: value
+            for name, value in self.house.env.items()
+            if name.startswith("GOVGATE_OBJECTS__")
+        }
+        return Site(embedded(folder, **ROOM, **objects), self.server, self.bucket)
+
+    def texts(self, id: str) -> list[str]:
+        """What can be read of an exchange."""
+        shown = self.house.run("inspect", id, "--reason", "case 1", "--json")
+        assert shown.returncode == 0, shown.stderr
+        return [part["text"] for part in json.loads(shown.stdout)["parts"] if part["text"]]
 
     def verify(self, *options: str) -> Any:
         path = self.house.folder / "govgate.db"
@@ -76,10 +94,7 @@ def test_what_is_large_goes_the_whole_way(site: Site) -> None:
     site.house.stop()
     assert (site.house.folder / "govgate.db").stat().st_size < 1 << 20
 
-    shown = site.house.run("inspect", id, "--reason", "case 1", "--json")
-    assert shown.returncode == 0, shown.stderr
-    texts = [part["text"] for part in json.loads(shown.stdout)["parts"] if part["text"]]
-    assert any(text.count(LARGE) == 3 for text in texts)
+    assert any(text.count(LARGE) == 3 for text in site.texts(id))
 
     code, said = site.verify()
     assert (code, f"{len(names)} payloads in object storage not checked" in said) == (3, True), said
@@ -125,6 +140,35 @@ def test_a_kill_leaves_a_record_that_is_good(site: Site) -> None:
     site.house.stop()
     code, said = site.verify("--objects", f"s3://{site.bucket}/gov")
     assert code == 0, said
+
+
+def test_a_backup_comes_back_with_what_is_in_the_bucket(site: Site) -> None:
+    ann, bob = (site.ask(LARGE, user=user).headers["x-request-id"] for user in ("ann", "bob"))
+    names = site.names()
+    copy = str(site.house.folder / "copy")
+    made = site.house.run("backup", "--out", copy)
+    assert made.returncode == 0, made.stderr
+    site.house.stop()
+    erased = site.house.run("audit", "erase", "--subject", "user:ann", "--reason", "she asked")
+    assert erased.returncode == 0, erased.stderr
+
+    host = site.host("second")
+    shutil.copy(site.house.folder / "erasures.jsonl", host.house.folder)
+    done = host.house.run("restore", "--from", copy)
+    assert done.returncode == 0, done.stderr
+    assert "payloads in object storage not checked" in done.stdout
+    assert any(LARGE in text for text in host.texts(bob))
+    assert all(entry.parts is None for entry in host.house.record(ann))
+    code, said = host.verify("--objects", f"s3://{site.bucket}/gov")
+    assert code == 0, said
+    swept = host.house.run("audit", "sweep")
+    assert swept.returncode == 0, swept.stderr
+    assert site.names() == names
+
+    del host.house.env["GOVGATE_OBJECTS__URL"]  # where it was forgotten, nothing is made up
+    refused = host.house.run("inspect", bob, "--reason", "case 1", "--json")
+    assert refused.returncode == 1
+    assert "GOVGATE_OBJECTS__URL" in refused.stderr
 
 
 def test_strays_are_swept_and_what_is_no_place_is_refused(site: Site) -> None:

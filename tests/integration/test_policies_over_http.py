@@ -7,11 +7,13 @@ import re
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from gateway.adapters.packs import read_folder
 from gateway.core.roles import Role
@@ -40,6 +42,7 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "PUT /packs/{id}/owner": {"owner": "git"},
 }
 """What each route is sent that wants a body: valid, and of things that are not there."""
+QUERIES = {"GET /effective": "?app=shop&model=replay-small"}
 
 
 def documented() -> dict[str, frozenset[str]]:
@@ -50,6 +53,32 @@ def documented() -> dict[str, frozenset[str]]:
     }
     rows = re.findall(rf"^\| `([A-Z]+) {BASE}(\S*)` \| ([a-z]+) \|", PAGE, re.MULTILINE)
     return {f"{method} {path}": who[name] for method, path, name in rows}
+
+
+class Described:
+    """What the gateway says of its own answers."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._components = told["components"]
+        self._paths = {
+            re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))): methods
+            for path, methods in told["paths"].items()
+        }
+
+    def check(self, method: str, path: str, status: int, body: Any) -> None:
+        (methods,) = [
+            methods
+            for known, methods in self._paths.items()
+            if known.fullmatch(f"{BASE}{path.partition('?')[0]}")
+        ]
+        content = methods[method.lower()]["responses"][str(status)]["content"]
+        schema = content["application/json"]["schema"]
+        Draft202012Validator({**schema, "components": self._components}).validate(body)
+
+
+@cache
+def described(client: httpx.Client) -> Described:
+    return Described(client.get("/api/v1/openapi.json").json())
 
 
 class Person:
@@ -67,9 +96,12 @@ class Person:
         return self.client.request(method, f"{BASE}{path}", json=body, headers=match)
 
     def done(self, method: str, path: str, body: Any = None, edition: int = 0) -> Any:
+        """What is answered, which is what is documented."""
         answer = self.ask(method, path, body, edition)
         assert answer.is_success, answer.text
-        return answer.json()
+        told = answer.json()
+        described(self.client).check(method, path, answer.status_code, told)
+        return told
 
     def refused(
         self, status: int, code: str, method: str, path: str, body: Any = None, edition: int = 0
@@ -132,7 +164,7 @@ def test_every_route_and_every_role_is_as_documented(served: House, root: Person
     people = {str(role): Person(served, str(role)) for role in Role}
     for route in mine:
         method, _, place = route.partition(" ")
-        path = re.sub(r"\{\w+\}", "nowhere", place)
+        path = re.sub(r"\{\w+\}", "nowhere", place) + QUERIES.get(route, "")
         body = BODIES.get(route)
         for role, person in people.items():
             answer = person.ask(method, path, body, edition=0 if method == "GET" else 1)
@@ -225,6 +257,54 @@ def test_what_is_activated_refuses_at_once_and_is_acknowledged(
     bob.done("POST", "/rollback")
     assert served.run("policy", "status", "--wait", "30").returncode == 0
     assert ask().status_code == 200
+
+
+def test_a_replay_is_asked_for_and_looked_at_later(served: House, ann: Person, bob: Person) -> None:
+    asked = {"model": "replay-small", "messages": [{"role": "user", "content": "Hello"}]}
+    past = Person(served, app="past")
+    past.client.post("/v1/chat/completions", json=asked).raise_for_status()
+    draft = ann.done("POST", "/drafts", {"pack": "baseline"})
+    place = f"/drafts/{draft['id']}"
+    narrow = {"change": "SetValue", "rule": "models.all", "path": ["params", "models"],
+              "value": ["gpt-*"]}  # fmt: skip
+    ann.done("PATCH", place, {"changes": [narrow]}, 1)
+    ann.refused(400, "invalid_request", "POST", f"{place}/replay", {"most": 100_001})
+    ann.refused(400, "invalid_request", "POST", f"{place}/replay", {"most": 0})
+
+    def replayed() -> dict[str, Any]:
+        """What a replay said once it was over."""
+        answer = ann.ask("POST", f"{place}/replay", {"app": ["past"]})
+        assert answer.status_code == 202
+        at = answer.headers["location"].removeprefix(BASE)
+        began = time.monotonic()
+        while (job := bob.done("GET", at))["state"] == "running":
+            assert time.monotonic() - began < PATIENCE
+        return dict(job)
+
+    began = time.monotonic()
+    while (job := replayed())["result"]["replayed"] == 0:  # until it is in the index
+        assert time.monotonic() - began < PATIENCE, job
+    assert (job["state"], job["by"], job["failed"]) == ("done", draft["author"], None)
+    assert job["result"]["newly_denied"] == job["result"]["replayed"] == 1
+    kept = ann.done("GET", place)
+    assert kept["replay"] == job["result"]
+    assert kept["edition"] == job["edition"] + 1
+    bob.refused(404, "not_found", "GET", "/replays/rpl_x")
+    ann.done("DELETE", place)
+
+
+def test_which_rules_apply_and_why(ann: Person) -> None:
+    told = ann.done("GET", "/effective?app=shop&team=risk&model=replay-small&locale=fr")
+    (target,) = told["targets"]
+    rules = {rule["rule"]: rule for rule in target["rules"]}
+    assert rules["models.all"]["applies"] is True
+    assert rules["cache.answers"]["cause"] == "off"
+    for query in ("app=shop", "app=a&app=b&model=m", "app=a&model=m&colour=red",
+                  "app=a&model=m&locale=de"):  # fmt: skip
+        ann.refused(400, "invalid_request", "GET", f"/effective?{query}")
+    there = ann.done("GET", "/effective?app=a&tag=x&tag=y&model=nobodys&hosting=local&region=eu")
+    assert (there["tags"], len(there["targets"])) == (["x", "y"], 1)
+    assert (there["targets"][0]["hosting"], there["targets"][0]["region"]) == ("local", "eu")
 
 
 def test_two_who_save_one_draft(ann: Person, root: Person) -> None:

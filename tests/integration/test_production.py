@@ -20,7 +20,9 @@ from tests.faults.evidence import Evidence
 from tests.houses import DOLLARS, MODEL, PRICED, House, Upstream, behind, production
 from tests.integration.scenes import SCENES, Scene
 
-CHANCE = {"elapsed_us", "timings_us", "segments", "segment", "started", "id"}
+CHANCE = {
+    "elapsed_us", "timings_us", "segments", "segment", "started", "id", "upstream_request_id",
+}  # fmt: skip
 """Facts that differ from one exchange to the next."""
 
 

@@ -22,7 +22,7 @@ from gateway.core.principal import Principal
 from gateway.core.records import Kind
 from gateway.core.roles import Role
 from gateway.governance.policies.desk import Terms
-from gateway.governance.policies.rollout import KINDS
+from gateway.governance.policies.moving import KINDS
 from tests.databases import Database
 from tests.fakes.journal import FakeJournal
 from tests.fakes.packs import files, rule
@@ -110,6 +110,8 @@ async def live(store: PolicyStore, acts: list[Act], terms: Terms) -> None:
         after = (await store.standing()).rollout
         assert before is not None
         assert after is not None
+        tried = {release.id: release for release in life.releases}.get(after.trying or "")
+        assert tried is None or not (await life.house.releases.judged(tried)).rejected
         if after != before:
             await check(life, before, after, {id: one.ready for id, one in judged.items()})
 

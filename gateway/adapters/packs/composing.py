@@ -39,6 +39,21 @@ class Ruleset:
     instants: tuple[str, ...]
     """The moments at which what is decided may change, ascending."""
 
+    @property
+    def reads_calls(self) -> bool:
+        """Whether a rule asks what stands in the arguments of a tool call."""
+        return any(
+            kind.startswith("custom")
+            or (rule["on_match"] == "filter" and rule["params"].get("direction") == "output")
+            for kind, rules in self.data["rules"].items()
+            for rule in rules.values()
+        )
+
+    @property
+    def judges_calls(self) -> bool:
+        """Whether a rule may say anything of a tool call."""
+        return self.reads_calls or bool(self.data["rules"].get("tool_access"))
+
 
 def compose(packs: Sequence[Pack]) -> Ruleset:
     """What the packs say together. Their order does not matter.

@@ -28,8 +28,10 @@ class Common(Shape):
     """What every sink has."""
 
     name: Name
-    content: Literal["none"] = "none"
-    """Whether what was said is sent too. It never is."""
+    content: Literal["none", "masked"] = "none"
+    """Whether what was said is sent too: without personal data, never in clear."""
+    reason: Annotated[str, Field(max_length=1_000)] = ""
+    """Why it is sent. It goes on record."""
 
 
 class FileShape(Common):
@@ -95,7 +97,7 @@ def sinks_of(document: Document) -> tuple[SinkShape, ...]:
         file = File.model_validate(document.value)
     except ValidationError as error:
         raise _wrong(document, [(each["loc"], each["msg"]) for each in error.errors()]) from None
-    if problems := list(_twice(file)):
+    if problems := [*_twice(file), *_contents(file)]:
         raise _wrong(document, problems)
     return file.sinks
 
@@ -117,6 +119,18 @@ def _twice(file: File) -> Iterator[tuple[tuple[str | int, ...], str]]:
         if sink.name in known:
             yield ("sinks", at, "name"), f"{sink.name!r} is there twice"
         known.add(sink.name)
+
+
+def _contents(file: File) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for at, sink in enumerate(file.sinks):
+        if sink.content == "none":
+            continue
+        if isinstance(sink, SyslogShape):
+            yield ("sinks", at, "content"), "what was said is too long for syslog"
+        elif sink.format != "jsonl":
+            yield ("sinks", at, "format"), "what was said is told as jsonl only"
+        if not sink.reason.strip():
+            yield ("sinks", at, "content"), "what was said is sent for a 'reason': give one"
 
 
 def _wrong(document: Document, problems: Sequence[tuple[Sequence[str | int], str]]) -> SinksError:

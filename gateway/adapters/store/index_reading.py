@@ -134,7 +134,7 @@ class IndexReading:
                 return None
             end = int(leaves[-1].leaf_index) + 1
             touched = {leaf.exchange_id for leaf in leaves if leaf.kind in INDEXED}
-            exchanges = list(self._exchanges(connection, touched, end))
+            exchanges = list(self.exchanges(connection, touched, end))
             ended = [one for one in exchanges if one.ended] if self._parts else []
             wanted = {one.rows[0].exchange_id: to_read(one.parts) for one in ended}
             if len(leaves) == 1 or sum(map(size_of, wanted.values())) <= MOST_BYTES:
@@ -144,7 +144,7 @@ class IndexReading:
         sealed = self._parts.fetch(connection, wanted) if self._parts else SealedParts()
         return News(begin, end, erasures, exchanges, sealed, len(leaves) == most)
 
-    def _exchanges(self, connection: Connection, ids: set[str], end: int) -> Iterator[Entries]:
+    def exchanges(self, connection: Connection, ids: set[str], end: int) -> Iterator[Entries]:
         """The entries of these exchanges that stand in the log before `end`."""
         if not ids:
             return

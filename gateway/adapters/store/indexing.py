@@ -74,7 +74,7 @@ def indexed(entries: Entries, parts: Masked, contents: Contents | None, marks: M
         told |= each.header.facts
     said: Said | None = None
     if contents is not None and parts:
-        said = contents.read(_payloads(facts, told, parts))
+        said = contents.read(payloads(facts, told, parts))
     decision, usage = told.get("decision") or {}, told.get("usage") or {}
     row = {
         "org_id": opened.org_id,
@@ -130,7 +130,7 @@ def _session(opened: Logged, parts: Masked, said: Said | None, marks: Marks) -> 
     return None if known is None else _FOR_SESSIONS + str(known)
 
 
-def _payloads(opened: Mapping[str, Any], told: Mapping[str, Any], parts: Masked) -> Payloads:
+def payloads(opened: Mapping[str, Any], told: Mapping[str, Any], parts: Masked) -> Payloads:
     """What is read: what was sent, or where it equals what was received, or none was sent, that.
 
     Then what was found and not cut out must still be taken out, and all of it must be known.

@@ -189,3 +189,19 @@ class PolicyDeed(Row, table=True):
     deed: str = Field(primary_key=True)
     claimed_at: datetime
     done: bool
+
+
+class PolicyShadowCount(Row, table=True):
+    """What a gateway process counted of a release that is asked beside what is in force."""
+
+    __tablename__ = "policy_shadow_count"
+    __table_args__ = KEYED
+    org_id: str = Field(default="default", primary_key=True)
+    release_id: str = Field(primary_key=True)
+    node_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    """How the two differ, or `dropped`: it was not asked about."""
+    since: datetime
+    counted: int = Field(sa_type=BigInteger)
+    samples: list[str] = Field(sa_type=JSON)
+    """Ids of exchanges."""

@@ -38,6 +38,7 @@ OF_ORGS = (
     full_text.NAME,
     *POLICY_INSERT_ONLY,
     "policy_stop",
+    "policy_shadow_count",
 )
 """Tables of which a reader sees one organisation's rows."""
 _SETTING = "govgate.org"

@@ -8,7 +8,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, MetaData, Table, text
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0011"
+SCHEMA = "0012"
 """The migration that these tables are at."""
 
 INSERT_ONLY = ("audit_entry", "audit_part", "budget_post")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.governance.formats import cef, csv, jsonl, ocsf, otel
+from gateway.governance.formats import cef, csv, jsonl, ocsf, otel, parquet
 from gateway.governance.formats.view import View
 
 
@@ -31,4 +31,10 @@ FORMATS: Mapping[str, Format] = {
         Format("otel", _NDJSON, otel.line),
     )
 }
-"""Every format, by name."""
+"""Every format of lines, by name."""
+FILES: Mapping[str, Format] = {
+    "parquet": Format("parquet", "application/vnd.apache.parquet", parquet.line),
+}
+"""Formats of which a file is made at once, out of all its rows: `line` is one of them, as JSON."""
+WITH_CONTENT = "jsonl"
+"""The format that has what was said too, where somebody gets that."""

@@ -46,6 +46,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool | None = None
     provider: str | None = None
     served_model: str | None = None
+    region: str | None = None
+    upstream_request_id: str | None = None
     outcome: str | None = None
     code: str | None = None
     effect: str | None = None
@@ -156,7 +158,8 @@ def _told(leaves: Sequence[Leaf], clean: Clean) -> dict[str, Any]:
     usage = facts.get("usage") or {}
     served = facts.get("upstream_model")
     same = ("action", "stream", "outcome", "code", "cache", "attempts", "segments",
-            "cost_micro_usd", "cost_exact", "price_version", "elapsed_us")  # fmt: skip
+            "cost_micro_usd", "cost_exact", "price_version", "elapsed_us", "region",
+            "upstream_request_id")  # fmt: skip
     lists = ("findings", "answer_findings", "unavailable", "labels")
     return {
         **told,

@@ -83,7 +83,8 @@ class Bundles:
         if self._newest().etag in known and (seconds := _patience(headers.get("prefer", ""))):
             changed = self._changed
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await changed.wait()
         newest = self._newest()
         told = {"etag": newest.etag, "cache-control": "no-cache"}
         if newest.etag in known:

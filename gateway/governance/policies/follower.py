@@ -139,7 +139,6 @@ class Follower:
             if self._fixed is None and self._wanting(standing):
                 self._begin(standing)
             await self._sign()
-            await self._shadow.save()
         except Unavailable as error:
             self._trouble(error.message)
         except Exception as error:  # noqa: BLE001 - a round that fails must not be the last

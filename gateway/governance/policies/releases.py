@@ -11,6 +11,7 @@ import msgspec
 from gateway.core.ids import new_id
 from gateway.core.policies import (
     Approval,
+    Conflict,
     Missing,
     OwnedElsewhere,
     Owner,
@@ -26,6 +27,7 @@ from gateway.core.records import Kind
 from gateway.governance.policies.desk import APPROVERS, AUTHORS, HISTORY, Desk, said
 from gateway.governance.policies.diff import compare
 from gateway.governance.policies.drafts import Drafts, check_files, owned_by_git
+from gateway.governance.policies.moving import end_trial
 from gateway.governance.policies.testing import run_tables
 
 GIT = Person("git")
@@ -145,9 +147,19 @@ class Releases:
         return await self.judged(release)
 
     async def reject(self, id: str, revision: str, who: Principal, comment: str) -> Judged:
-        """Say no to a release, and why. Raises what `approve` raises, but not for a stale one."""
+        """Say no to a release, and why. Where it is on trial, that ends.
+
+        Raises what `approve` raises, but not for a stale one. Whoever has spoken already may be
+        repeating what was cut short: the trial of one that was rejected ends then too.
+        """
         me, release = await self._judge(id, revision, who)
-        await self._say(release, me, who, approved=False, comment=said(comment, "a reason"))
+        try:
+            await self._say(release, me, who, approved=False, comment=said(comment, "a reason"))
+        except (Conflict, Refused):
+            if (await self.judged(release)).rejected:
+                await end_trial(self._desk, release, who)
+            raise
+        await end_trial(self._desk, release, who)
         return await self.judged(release)
 
     async def judged(self, release: Release) -> Judged:

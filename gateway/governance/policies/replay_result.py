@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.money import Money, dollars
 from gateway.core.policy import Effect, Verdict
-from gateway.core.replays import AskedThen, Batch, Chosen, Unread, Wanted
+from gateway.core.replays import Batch, Chosen, Unread, Wanted
 from gateway.governance.policies.classes import Class, Why
 from gateway.governance.policies.replay import Compared
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
-from typing import Any
-
-import msgspec
+from dataclasses import replace
 
 from gateway.core.ids import new_id
 from gateway.core.policies import (
@@ -26,17 +23,10 @@ from gateway.core.principal import Principal
 from gateway.core.records import Kind
 from gateway.core.roles import Role
 from gateway.governance.policies.desk import ADMINS, APPROVERS, HISTORY, SYSTEM, Desk, said
+from gateway.governance.policies.moving import end_trial, facts_of, move
 from gateway.governance.policies.releases import Releases, stale
 from gateway.governance.policies.testing import run_tables
 
-KINDS = {
-    Step.FIRST: Kind.POLICY_ACTIVATED,
-    Step.ACTIVATED: Kind.POLICY_ACTIVATED,
-    Step.ROLLED_BACK: Kind.POLICY_ROLLED_BACK,
-    Step.BREAK_GLASS: Kind.POLICY_BREAK_GLASS,
-    Step.CANARY: Kind.POLICY_CANARY_SET,
-    Step.SHADOW: Kind.POLICY_SHADOW_STARTED,
-}
 FIRST = "first rollout"
 """The deed that one of several gateways does, where they start at once."""
 PATIENCE = 30.0
@@ -65,13 +55,13 @@ class Rollouts:
         if id is None:
             facts = {"release": rollout.shadow}
             step = replace(rollout, shadow=None, step=Step.SHADOW)
-            return await self._move(step, who, why, facts, Kind.POLICY_SHADOW_ENDED)
+            return await move(self._desk, step, who, why, facts, Kind.POLICY_SHADOW_ENDED)
         release = await self._desk.release(id)
         if (await self._releases.judged(release)).rejected:
             raise Refused(f"{id} was rejected: hand the change in again")
         await self._recompose(release)
         step = replace(rollout, shadow=id, step=Step.SHADOW)
-        return await self._move(step, who, why, _facts(release))
+        return await move(self._desk, step, who, why, facts_of(release))
 
     async def canary(
         self, id: str | None, canary: Canary | None, who: Principal, why: str = ""
@@ -83,20 +73,24 @@ class Rollouts:
             if rollout.trying is None:
                 raise Refused("no release is on trial")
             step = replace(rollout, trying=None, canary=None, step=Step.CANARY)
-            return await self._move(step, who, why, {"release": rollout.trying, "percent": 0})
+            return await move(self._desk, step, who, why, {"release": rollout.trying, "percent": 0})
         if not 0 <= canary.percent <= 100:
             raise ValueError("a canary has 0 to 100 percent")
         if not (canary.percent or canary.teams or canary.keys):
             raise ValueError("a canary needs a percentage, teams or keys")
         release = await self._ready(id, active)
         facts = {
-            **_facts(release),
+            **facts_of(release),
             "percent": canary.percent,
             "teams": len(canary.teams),
             "keys": len(canary.keys),
         }
         step = replace(rollout, trying=id, canary=canary, step=Step.CANARY)
-        return await self._move(step, who, why, facts)
+        moved = await move(self._desk, step, who, why, facts)
+        if (await self._releases.judged(release)).rejected:  # since it was looked at above
+            await end_trial(self._desk, release, who)
+            raise Refused(f"{id} was rejected: hand the change in again")
+        return moved
 
     async def activate(self, id: str, who: Principal, why: str = "") -> Rollout:
         """Bring an approved release into force, which is composed and tested again.
@@ -108,7 +102,9 @@ class Rollouts:
         self._desk.enter(who, APPROVERS)
         rollout, active = await self._standing()
         release = await self._ready(id, active)
-        return await self._move(_now(rollout, release, Step.ACTIVATED), who, why, _facts(release))
+        return await move(
+            self._desk, _now(rollout, release, Step.ACTIVATED), who, why, facts_of(release)
+        )
 
     async def roll_back(self, who: Principal, why: str = "", to: str | None = None) -> Rollout:
         """Bring back what was in force before, in one step and without approval.
@@ -135,7 +131,7 @@ class Rollouts:
             # so that to roll back again goes further back, and not to and fro
             previous=None if before.previous == active.id else before.previous,
         )
-        return await self._move(step, who, why, {**_facts(release), "from": active.id})
+        return await move(self._desk, step, who, why, {**facts_of(release), "from": active.id})
 
     async def break_glass(self, id: str, who: Principal, reason: str) -> Rollout:
         """Bring a release into force that nobody approved. It is a debt until somebody does.
@@ -151,12 +147,12 @@ class Rollouts:
         judged = await self._releases.judged(release)
         await self._desk.compose(await self._desk.files(release.packs))
         facts = {
-            **_facts(release),
+            **facts_of(release),
             "approvals": len(judged.approved),
             "rejections": len(judged.rejected),
             "stale": judged.stale,
         }
-        return await self._move(_now(rollout, release, Step.BREAK_GLASS), who, reason, facts)
+        return await move(self._desk, _now(rollout, release, Step.BREAK_GLASS), who, reason, facts)
 
     async def begin(
         self,
@@ -205,8 +201,8 @@ class Rollouts:
         await desk.store.own(pack, Owner.CONSOLE)
         await desk.store.add_version(version)
         await desk.store.add_release(release)
-        rollout = await self._move(
-            Rollout(0, release.id, step=Step.FIRST), SYSTEM, "", _facts(release)
+        rollout = await move(
+            self._desk, Rollout(0, release.id, step=Step.FIRST), SYSTEM, "", facts_of(release)
         )
         await desk.store.done(FIRST)
         return rollout
@@ -257,32 +253,6 @@ class Rollouts:
                 break
         return found
 
-    async def _move(
-        self,
-        step: Rollout,
-        who: Principal,
-        why: str,
-        facts: dict[str, Any],
-        kind: Kind | None = None,
-    ) -> Rollout:
-        """Put the next rollout on record, and bring it into force."""
-        kind, why = kind or KINDS[step.step], said(why, "a reason", needed=False)
-        number = step.number + 1
-        told = {**facts, "number": number, "step": step.step.value}
-        shown = None if step.canary is None else msgspec.json.encode(asdict(step.canary))
-        parts = {"reason": why, "canary": shown if kind is Kind.POLICY_CANARY_SET else None}
-        record = await self._desk.note(who, kind, told, **parts)
-        moved = replace(
-            step, number=number, changed_by=who.key_id, changed_user=who.user,
-            changed_at=self._desk.now(), why=why, record=record,
-        )  # fmt: skip
-        try:
-            await self._desk.store.move(moved)
-        except Conflict:
-            await self._desk.note(who, kind, {**told, "undone": "conflict", "entry": record})
-            raise
-        return moved
-
 
 def _now(rollout: Rollout, release: Release, step: Step) -> Rollout:
     """A rollout with another release active, and no canary."""
@@ -295,7 +265,3 @@ def _now(rollout: Rollout, release: Release, step: Step) -> Rollout:
         shadow=None if rollout.shadow == release.id else rollout.shadow,
         step=step,
     )
-
-
-def _facts(release: Release) -> dict[str, Any]:
-    return {"release": release.id, "revision": release.revision}

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from gateway.core.shadows import Report
 from gateway.governance.policies.drafts import Drafts
+from gateway.governance.policies.jobs import Jobs
 from gateway.governance.policies.ownership import Ownership
 from gateway.governance.policies.register import Register
 from gateway.governance.policies.releases import Releases
 from gateway.governance.policies.rollout import Rollouts
+from gateway.governance.policies.standings import Standings
 from gateway.governance.policies.stops import Stops
 
 
@@ -25,5 +27,7 @@ class Services:
     rollouts: Rollouts
     ownership: Ownership
     stops: Stops
+    jobs: Jobs
+    standings: Standings
     report: Callable[[str], Awaitable[Report]]
     nudge: Callable[[], None]

@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from gateway.core.errors import Unavailable
 from gateway.core.exchange import Exchange
@@ -37,6 +38,8 @@ log = logging.getLogger("govgate.policies")
 _LEAST_PRIORITY = 19
 _OVER = None
 """What ends the thread."""
+KEEP_EVERY = 5.0
+"""Seconds between two keepings: as much is lost of a process that ends without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class _Asked:
 class _Count:
     """The tally of a release, as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: datetime) -> None:
+        self.since = since
         self.counts: Counter[Kind] = Counter()
         self.dropped = 0
         self.samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
@@ -75,24 +79,38 @@ class _Count:
 class Shadow:
     """Asks candidates about what was decided; counts how often they differ.
 
-    `node` names this process; at most `most` questions wait. Where `tallies` are kept, they are
-    by `save`, which somebody calls every few seconds.
+    `node` names this process; at most `most` questions wait. Where there is a place for
+    `tallies`, what was counted is kept there every so many seconds, and at the end.
     """
 
-    def __init__(self, node: str, tallies: Tallies | None = None, most: int = 1_000) -> None:
+    def __init__(
+        self,
+        node: str,
+        tallies: Tallies | None = None,
+        most: int = 1_000,
+        every: float = KEEP_EVERY,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._node = node
         self._tallies = tallies
+        self._every = every
+        self._now = now
         self._waiting: queue.Queue[_Asked | None] = queue.Queue(most)
         self._counts: dict[str, _Count] = {}
         self._saved: dict[str, Tally] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
 
     def beside(self, candidate: Candidate) -> Callable[[Exchange, Revision], None]:
-        """What is told of each exchange, for `candidate` to be asked about it."""
+        """What is told of each exchange, for `candidate` to be asked about it.
+
+        Needs a running event loop.
+        """
         self._start()
         with self._lock:
-            self._counts.setdefault(candidate.release, _Count())
+            self._counts.setdefault(candidate.release, _Count(self._now()))
 
         def offer(exchange: Exchange, under: Revision) -> None:
             if not (exchange.knows("question") and exchange.knows("decision")):
@@ -106,16 +124,6 @@ class Shadow:
                     self._counts[candidate.release].dropped += 1
 
         return offer
-
-    async def save(self) -> None:
-        """Keep what was counted since the last time. Raises `Unavailable`."""
-        if self._tallies is None:
-            return
-        for release in list(self._counts):
-            tally = self._tally(release)
-            if self._saved.get(release) != tally:
-                await self._tallies.keep(tally)
-                self._saved[release] = tally
 
     async def report(self, release: str) -> Report:
         """What every process counted of a release; without a place for it, this one alone.
@@ -136,15 +144,43 @@ class Shadow:
         self._leave_out()
         self._waiting.put_nowait(_OVER)
         await asyncio.to_thread(thread.join)
-        with suppress(Unavailable):
-            await self.save()
+        self._ending.set()
+        if self._keeping is not None:
+            await self._keeping
+            self._keeping = None
+
+    async def _keep(self, tallies: Tallies) -> None:
+        """Keep what was counted, again and again, and once more at the end.
+
+        Whoever ends this waits for it, and does not cancel: what is being written then must not
+        come after the last.
+        """
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._ending.wait()
+            try:
+                await self._save(tallies)
+            except Unavailable as error:
+                log.warning("what a shadow counted cannot be kept: %s", error.message)
+            except Exception as error:  # noqa: BLE001 - it must not be the last time
+                log.error("what a shadow counted cannot be kept: %s", type(error).__name__)
+
+    async def _save(self, tallies: Tallies) -> None:
+        """Keep what was counted since the last time."""
+        for release in list(self._counts):
+            tally = self._tally(release)
+            if self._saved.get(release) != tally:
+                await tallies.keep(tally)
+                self._saved[release] = tally
 
     def _tally(self, release: str) -> Tally:
         with self._lock:
             count = self._counts[release]
             return Tally(
-                release, self._node, dict(count.counts), count.dropped, tuple(count.samples)
-            )
+                release, self._node, count.since,
+                dict(count.counts), count.dropped, tuple(count.samples),
+            )  # fmt: skip
 
     def _leave_out(self) -> None:
         with suppress(queue.Empty):
@@ -156,6 +192,9 @@ class Shadow:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
             self._thread.start()
+            if self._tallies is not None:
+                self._ending.clear()
+                self._keeping = asyncio.create_task(self._keep(self._tallies))
 
     def _run(self) -> None:
         with suppress(OSError):  # it may go on at the priority that it has

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.shadows import MOST_SAMPLES, Kind, Sample, Tally, kind_of, report_of, wilson
 from tests.exchanges import allowing
 
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MASK = ("mask", {"labels": ["A", "B"]})
 LABEL = ("label", {"labels": ["x"]})
 
@@ -53,6 +56,7 @@ def test_a_report_adds_up_what_every_process_counted() -> None:
     one = Tally(
         "rel_1",
         "n1",
+        NOON,
         {Kind.SAME: 8, Kind.NEWLY_DENIED: 1},
         2,
         (Sample("exc_1", Kind.NEWLY_DENIED),),
@@ -60,6 +64,7 @@ def test_a_report_adds_up_what_every_process_counted() -> None:
     other = Tally(
         "rel_1",
         "n2",
+        NOON - timedelta(days=1),
         {Kind.SAME: 10, Kind.NOT_EVALUATED: 5, Kind.NEWLY_HELD: 1},
         0,
         tuple(Sample(f"exc_{n}", Kind.NEWLY_HELD) for n in range(2, 40)),
@@ -70,9 +75,22 @@ def test_a_report_adds_up_what_every_process_counted() -> None:
     assert (report.rate, report.dropped) == (0.1, 2)
     assert report.least < 0.1 < report.most
     assert len(report.samples) == MOST_SAMPLES
+    assert report.since == NOON - timedelta(days=1)
+    assert report.shares[Kind.SAME] == 18 / 25
+    assert sum(report.shares.values()) == pytest.approx(1.0)
 
 
 def test_of_nothing_no_rate_is_told() -> None:
-    report = report_of("rel_1", [Tally("rel_1", "n", {Kind.NOT_EVALUATED: 3})])
+    report = report_of("rel_1", [Tally("rel_1", "n", NOON, {Kind.NOT_EVALUATED: 3})])
     assert report.rate is None
     assert (report.least, report.most) == (0.0, 1.0)
+    assert report.shares[Kind.NOT_EVALUATED] == 1.0
+
+
+@pytest.mark.parametrize("told", [[], [Tally("rel_1", "n", NOON, dropped=2)]])
+def test_where_nothing_was_counted_there_are_no_shares(told: list[Tally]) -> None:
+    report = report_of("rel_1", told)
+    assert report.shares == {}
+    assert report.rate is None
+    assert report.since == (NOON if told else None)
+    assert report.dropped == sum(tally.dropped for tally in told)

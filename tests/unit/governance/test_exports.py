@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import pytest
 
+from gateway.core.audit import Said
 from gateway.core.errors import Denied, Malformed
 from gateway.core.exports import Record, Stretch
 from gateway.core.principal import Principal
@@ -17,6 +19,16 @@ from tests.fakes.journal import FakeJournal
 from tests.unit.governance.formats.test_view import leaf
 
 AUDITOR = Principal("acme", "t", "a", "k", roles=(Role.AUDITOR,))
+
+
+class Nothing:
+    """Texts of a log in which no exchange is."""
+
+    async def of(self, exchange_ids: Collection[str]) -> Mapping[str, Said | None]:
+        raise AssertionError("nobody asked for what was said")
+
+    async def stop(self) -> None:
+        pass
 
 
 class Acts:
@@ -36,7 +48,7 @@ class Acts:
 
 def exports(size: int = 300) -> tuple[Exports, FakeJournal]:
     journal = FakeJournal()
-    return Exports(Acts(size), journal, str), journal
+    return Exports(Acts(size), journal, str, Nothing()), journal
 
 
 async def text(handed: Handed) -> bytes:
@@ -95,6 +107,47 @@ async def test_what_cannot_be_asked_is_refused(format: str, begin: int, limit: i
     handing, _ = exports()
     with pytest.raises(Malformed):
         await handing.page(AUDITOR, format, begin, limit)
+
+
+async def test_what_was_said_is_told_for_a_reason_and_that_is_on_record() -> None:
+    handing, journal = exports()
+    who = Principal("acme", "t", "a", "k", roles=(Role.COMPLIANCE,))
+    handed = await handing.page(who, "jsonl", 0, 10, masked=True, reason=" case 7 ")
+    assert (await text(handed)).count(b"\n") == 10
+    (written,) = journal.written
+    assert written.entry.facts["content"] == "masked"
+    assert written.entry.parts == {"reason": b" case 7 "}
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.VIEWER, Role.ADMIN])
+async def test_who_may_not_read_it_gets_no_content(role: Role) -> None:
+    handing, journal = exports()
+    who = Principal("acme", "t", "a", "k", roles=(role,))
+    with pytest.raises(Denied):
+        await handing.page(who, "jsonl", 0, 10, masked=True, reason="case 7")
+    assert journal.written == []
+
+
+@pytest.mark.parametrize(
+    ("format", "reason"),
+    [("csv", "case 7"), ("parquet", "x"), ("jsonl", "  "), ("jsonl", "x" * 1_001)],
+)
+async def test_content_of_another_format_or_without_a_reason_is_refused(
+    format: str, reason: str
+) -> None:
+    handing, journal = exports()
+    with pytest.raises(Malformed):
+        await handing.hand(AUDITOR, format, Wanted(masked=True), reason)
+    assert journal.written == []
+
+
+async def test_a_file_that_is_made_at_once_is_not_handed_out_in_pages() -> None:
+    handing, journal = exports()
+    with pytest.raises(Malformed, match="govgate audit export"):
+        await handing.page(AUDITOR, "parquet", 0, 10)
+    assert journal.written == []
+    rows = await text(await handing.hand(AUDITOR, "parquet", Wanted()))
+    assert len(rows.splitlines()) == 300
 
 
 async def test_times_are_half_open() -> None:

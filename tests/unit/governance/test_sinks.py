@@ -19,7 +19,16 @@ from gateway.adapters.sinks.file import FileSink
 from gateway.adapters.store.followers import SqlFollowers
 from gateway.adapters.store.log_reading import SqlLogReader
 from gateway.core.errors import Denied
-from gateway.core.exports import Delivery, Followers, LogBroken, LogReader, Sink, SinkError, Stretch
+from gateway.core.exports import (
+    Delivery,
+    Followers,
+    LogBroken,
+    LogReader,
+    Record,
+    Sink,
+    SinkError,
+    Stretch,
+)
 from gateway.core.principal import Principal
 from gateway.core.roles import Role
 from gateway.governance.formats import FORMATS
@@ -82,8 +91,8 @@ class House:
             await one.stop()
 
 
-def written(record: object) -> bytes:
-    return FORMATS["jsonl"].line(view_of(record, str))  # type: ignore[arg-type]
+async def written(records: Sequence[Record]) -> Sequence[bytes]:
+    return [FORMATS["jsonl"].line(view_of(record, str)) for record in records]
 
 
 @pytest.fixture
@@ -116,6 +125,29 @@ async def test_every_leaf_is_sent_in_order_and_once(house: House) -> None:
     places = [json.loads(line)["leaf_index"] for line in sink.lines]
     assert places == sorted(set(places))
     assert len(sink.lines) == EXCHANGES
+
+
+async def test_what_is_told_with_its_content_is_on_record_before_it_is_read(house: House) -> None:
+    done: list[str] = []
+
+    async def announce(begin: int) -> None:
+        done.append(f"announced {begin}")
+        if len(done) == 1:
+            raise SinkError("the database is away")
+
+    async def write(records: Sequence[Record]) -> Sequence[bytes]:
+        done.append("read")
+        return await written(records)
+
+    sink = Kept()
+    feed = Feed("one", sink, write, house.reader, house.followers(), announce)
+    with pytest.raises(SinkError):
+        await feed.step()
+    assert (done, sink.lines) == (["announced 0"], [])
+    await drained(feed)
+    assert done[1:3] == ["announced 0", "read"]
+    assert not [each for each in done[3:] if each != "read"]
+    assert covered(sink.lines) == list(range(house.size))
 
 
 async def test_a_sink_that_is_away_is_waited_for_and_nothing_is_dropped(house: House) -> None:

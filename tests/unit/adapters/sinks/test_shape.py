@@ -30,6 +30,9 @@ sinks:
 """
 
 
+TOLD = "content: masked, reason: monitoring"
+
+
 def parsed(folder: Path, text: str) -> object:
     path = folder / "sinks.yaml"
     path.write_text(text)
@@ -49,6 +52,13 @@ def test_each_kind_is_read(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_content_is_sent_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    lines = GOOD.replace("path: records.jsonl", f"path: a, {TOLD}")
+    archive, siem, hook, lake = parsed(tmp_path, lines)  # type: ignore[misc]
+    assert (archive.content, archive.reason) == ("masked", "monitoring")
+    assert {siem.content, hook.content, lake.content} == {"none"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -57,7 +67,11 @@ def test_each_kind_is_read(tmp_path: Path) -> None:
         (GOOD.replace("{env: HOOK_SECRET}", "clear"), "name where it is kept"),
         (GOOD.replace("{env: HOOK_SECRET}", "{env: A, file: b}"), "exactly one of"),
         (GOOD.replace("name: siem", "name: archive"), "'archive' is there twice"),
-        (GOOD.replace("path: records.jsonl", "path: a, content: masked"), "content"),
+        (GOOD.replace("path: records.jsonl", "path: a, content: raw"), "content"),
+        (GOOD.replace("path: records.jsonl", "path: a, content: masked"), "give one"),
+        (GOOD.replace("path: records.jsonl", "path: a, content: masked, reason: ' '"), "give one"),
+        (GOOD.replace("path: records.jsonl", f"path: a, {TOLD}, format: otel"), "jsonl only"),
+        (GOOD.replace("host: siem.example.org", f"host: a, {TOLD}, format: jsonl"), "syslog"),
         (GOOD.replace("path: records.jsonl", "path: a, verify: false"), "verify"),
         (GOOD.replace("host: siem.example.org", "host: a, port: 0"), "port"),
         ("sinks: {}", "sinks"),

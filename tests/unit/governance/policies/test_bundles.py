@@ -151,6 +151,17 @@ async def test_a_poll_ends_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch
     assert (await made.answer({"if-none-match": etag, **POLL})).status == 304
 
 
+async def test_who_waits_can_be_ended_also_as_there_is_another() -> None:
+    made = held(ONE)
+    etag = (await made.answer({})).headers["etag"]
+    waiting = asyncio.create_task(made.answer({"if-none-match": etag, **POLL}))
+    await asyncio.sleep(0)  # it waits
+    made.hold("two", TWO)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 @pytest.mark.parametrize("prefer", ["", "modes=snapshot", "wait=0", "wait=x", "await=5", "wait=-1"])
 async def test_who_does_not_ask_to_wait_does_not(prefer: str) -> None:
     made = held(ONE)

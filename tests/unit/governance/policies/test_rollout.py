@@ -9,7 +9,18 @@ import orjson
 import pytest
 
 from gateway.core.errors import Code, Denied, Unavailable
-from gateway.core.policies import Canary, Conflict, Missing, Node, OwnedElsewhere, Refused, Step
+from gateway.core.policies import (
+    Approval,
+    Canary,
+    Conflict,
+    Missing,
+    Node,
+    OwnedElsewhere,
+    Person,
+    Refused,
+    Rollout,
+    Step,
+)
 from gateway.core.records import Kind
 from gateway.governance.policies.desk import SYSTEM, Terms
 from tests.fakes.journal import FakeJournal
@@ -20,6 +31,13 @@ from tests.policymaking import ANN, BASE, BOB, CI, CY, NOBODY, ROOT, House
 ONE = files(rules={"house.mask": rule(min_score=0.1)})
 TWO = files(rules={"house.mask": rule(min_score=0.2)})
 TENTH = Canary(10)
+
+
+async def standing(house: House) -> Rollout:
+    """What is in force."""
+    rollout = (await house.store.standing()).rollout
+    assert rollout is not None
+    return rollout
 
 
 async def test_what_is_approved_comes_into_force() -> None:
@@ -219,6 +237,97 @@ async def test_a_canary_ends_with_what_it_was_tried_on(back: bool) -> None:
         house.rollouts.roll_back(BOB) if back else house.rollouts.activate(other.id, BOB)
     )
     assert (moved.trying, moved.canary) == (None, None)
+
+
+async def test_a_canary_ends_when_its_release_is_rejected() -> None:
+    house = await House.open()
+    release, other = await house.approved(ONE), await house.approved(TWO)
+    before = await house.active()
+    await house.rollouts.shadow(other.id, BOB)
+    await house.rollouts.canary(release.id, TENTH, BOB)
+    await house.releases.reject(other.id, other.revision, CY, "not that")
+    assert (await standing(house)).trying == release.id
+    judged = await house.releases.reject(release.id, release.revision, CY, "worse")
+    assert judged.rejected == [Person("key_cy")]
+    ended = await standing(house)
+    assert (ended.trying, ended.canary, ended.step) == (None, None, Step.CANARY)
+    assert (ended.active, ended.shadow, ended.changed_by) == (before, other.id, "key_cy")
+    entry = house.noted(Kind.POLICY_CANARY_SET)[-1]
+    assert entry.facts == {
+        "release": release.id, "revision": release.revision, "percent": 0, "rejected": True,
+        "number": ended.number, "step": "canary",
+    }  # fmt: skip
+    assert entry.parts == {"reason": f"{release.id} was rejected".encode()}
+
+
+async def test_a_rejection_that_was_cut_short_is_made_whole_by_repeating_it() -> None:
+    class Cut(FakePolicies):
+        away = False
+
+        async def move(self, rollout: Rollout) -> None:
+            if self.away:
+                raise Unavailable(Code.AUDIT_UNAVAILABLE, "away")
+            await super().move(rollout)
+
+    store = Cut()
+    house = await House.open(store=store)
+    release = await house.approved(ONE)
+    await house.rollouts.canary(release.id, TENTH, BOB)
+    store.away = True
+    with pytest.raises(Unavailable):
+        await house.releases.reject(release.id, release.revision, CY, "worse")
+    assert (await standing(house)).trying == release.id
+    store.away = False
+    with pytest.raises(Refused, match="already"):
+        await house.releases.reject(release.id, release.revision, CY, "worse")
+    assert (await standing(house)).trying is None
+
+
+async def test_a_second_yes_that_becomes_a_no_ends_nothing() -> None:
+    house = await House.open()
+    release = await house.approved(ONE)
+    await house.rollouts.canary(release.id, TENTH, BOB)
+    with pytest.raises(Refused, match="already"):
+        await house.releases.reject(release.id, release.revision, BOB, "second thoughts")
+    assert (await standing(house)).trying == release.id
+
+
+async def test_a_canary_ends_though_another_moves_at_the_same_moment() -> None:
+    class Racing(FakePolicies):
+        race: Rollout | None = None
+
+        async def move(self, rollout: Rollout) -> None:
+            if self.race is not None:
+                other, self.race = self.race, None
+                await super().move(other)
+            await super().move(rollout)
+
+    store = Racing()
+    house = await House.open(store=store)
+    release = await house.approved(ONE)
+    tried = await house.rollouts.canary(release.id, TENTH, BOB)
+    store.race = replace(tried, number=tried.number + 1, canary=Canary(50))
+    await house.releases.reject(release.id, release.revision, CY, "worse")
+    ended = await standing(house)
+    assert (ended.number, ended.trying) == (tried.number + 2, None)
+    assert [e.facts.get("undone") for e in house.noted(Kind.POLICY_CANARY_SET)] == [
+        None, None, "conflict", None,
+    ]  # fmt: skip
+
+
+async def test_what_is_rejected_while_it_is_put_on_trial_is_not_on_trial() -> None:
+    class Late(FakePolicies):
+        async def move(self, rollout: Rollout) -> None:
+            if rollout.trying is not None:
+                no = Approval(rollout.trying, "key_cy", False, "no", house.at)
+                await self.add_approval(no)
+            await super().move(rollout)
+
+    house = await House.open(store=Late())
+    release = await house.approved(ONE)
+    with pytest.raises(Refused, match="rejected"):
+        await house.rollouts.canary(release.id, TENTH, BOB)
+    assert (await standing(house)).trying is None
 
 
 async def test_back_in_one_step_and_further_back_in_two() -> None:

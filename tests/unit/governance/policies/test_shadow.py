@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.errors import Code, Unavailable
@@ -16,8 +17,10 @@ from gateway.governance.policies.live import Revision
 from gateway.governance.policies.shadow import Candidate, Shadow
 from tests.exchanges import allowing, chat_request, decided, exchange_of
 from tests.fakes.policy import ALLOW, FixedPolicy
+from tests.fakes.tallies import FakeTallies
 from tests.unit.governance.policies.building import over, stage_of
 
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DENY = {**ALLOW, "effect": "deny"}
 PATIENCE = 10.0
 """Seconds; a bound for a thread that hangs, not a measure."""
@@ -37,21 +40,6 @@ class Held(FixedPolicy):
         self.may.wait(10)
         self.thread = threading.current_thread().name
         return await super().decide(question)
-
-
-class Kept:
-    """Implements `Tallies`."""
-
-    def __init__(self, *told: Tally) -> None:
-        self.tallies = {(tally.release, tally.node): tally for tally in told}
-        self.writes = 0
-
-    async def keep(self, tally: Tally) -> None:
-        self.writes += 1
-        self.tallies[tally.release, tally.node] = tally
-
-    async def of(self, release: str) -> Sequence[Tally]:
-        return [tally for (id, _), tally in self.tallies.items() if id == release]
 
 
 def under(finds: str = "") -> Revision:
@@ -140,8 +128,8 @@ async def test_what_does_not_fit_is_left_out_and_counted_and_nobody_waits() -> N
 
 
 async def test_when_it_stops_what_waits_is_left_out_and_the_count_is_kept() -> None:
-    policy, kept = Held(ALLOW), Kept()
-    shadow = Shadow("n1", kept)
+    policy, kept = Held(ALLOW), FakeTallies()
+    shadow = Shadow("n1", kept, now=lambda: NOON)
     offer = shadow.beside(Candidate("rel_1", policy, ""))
     offer(over(), under())
     policy.asking.wait(10)
@@ -150,23 +138,75 @@ async def test_when_it_stops_what_waits_is_left_out_and_the_count_is_kept() -> N
     await asyncio.sleep(0)  # it has left out what waits, and waits for the thread
     policy.may.set()
     await stopping
-    assert kept.tallies["rel_1", "n1"] == Tally("rel_1", "n1", {Kind.SAME: 1}, 1)
+    assert kept.tallies["rel_1", "n1"] == Tally("rel_1", "n1", NOON, {Kind.SAME: 1}, 1)
 
 
 async def test_the_report_is_of_every_process() -> None:
-    other = Tally("rel_1", "n2", {Kind.NEWLY_ALLOWED: 4}, 1)
-    kept = Kept(other, Tally("rel_2", "n2", {Kind.SAME: 9}))
-    shadow = Shadow("n1", kept)
+    other = Tally("rel_1", "n2", NOON, {Kind.NEWLY_ALLOWED: 4}, 1)
+    kept = FakeTallies(other, Tally("rel_2", "n2", NOON, {Kind.SAME: 9}))
+    shadow = Shadow("n1", kept, now=lambda: NOON)
     offer = shadow.beside(Candidate("rel_1", FixedPolicy(ALLOW), ""))
     offer(over(), under())
     await emptied(shadow, 5)
     report = await shadow.report("rel_1")
     assert (report.counts[Kind.SAME], report.counts[Kind.NEWLY_ALLOWED]) == (1, 4)
-    await shadow.save()
-    await shadow.save()
-    assert kept.writes == 1
+    assert (report.since, report.dropped) == (NOON, 1)
     await shadow.stop()
+    assert await shadow.report("rel_1") == report
     assert kept.writes == 1
+
+
+async def test_what_was_counted_is_kept_again_and_again_while_it_changes() -> None:
+    kept = FakeTallies()
+    shadow = Shadow("n1", kept, every=0.001, now=lambda: NOON)
+    offer = shadow.beside(Candidate("rel_1", FixedPolicy(DENY), ""))
+    for count in (1, 2):
+        exchange = over()
+        offer(exchange, under())
+        while (
+            not (tally := kept.tallies.get(("rel_1", "n1")))
+            or tally.counts.get(Kind.NEWLY_DENIED) != count
+        ):
+            kept.kept.clear()
+            await asyncio.wait_for(kept.kept.wait(), PATIENCE)
+        assert exchange.id in {sample.exchange for sample in tally.samples}
+    writes = kept.writes
+    await shadow.stop()
+    assert kept.writes == writes  # nothing was new
+
+
+async def test_where_it_cannot_be_kept_counting_goes_on_and_it_is_kept_later() -> None:
+    for failure in (Unavailable(Code.AUDIT_UNAVAILABLE, "away"), ZeroDivisionError()):
+        kept = FakeTallies()
+        kept.failing = failure
+        shadow = Shadow("n1", kept, every=0.001, now=lambda: NOON)
+        offer = shadow.beside(Candidate("rel_1", FixedPolicy(ALLOW), ""))
+        await asyncio.wait_for(kept.kept.wait(), PATIENCE)
+        offer(over(), under())
+        kept.failing = None
+        await emptied(shadow, 1)
+        await shadow.stop()
+        assert kept.tallies["rel_1", "n1"].counts == {Kind.SAME: 1}
+
+
+async def test_a_database_that_is_away_at_the_end_keeps_nobody_from_ending() -> None:
+    kept = FakeTallies()
+    kept.failing = Unavailable(Code.AUDIT_UNAVAILABLE, "away")
+    shadow = Shadow("n1", kept)
+    shadow.beside(Candidate("rel_1", FixedPolicy(ALLOW), ""))
+    await shadow.stop()
+    assert (kept.writes, kept.tallies) == (1, {})
+
+
+async def test_it_can_begin_again_after_it_stopped() -> None:
+    kept = FakeTallies()
+    shadow = Shadow("n1", kept)
+    for count in (1, 2):
+        offer = shadow.beside(Candidate("rel_1", FixedPolicy(ALLOW), ""))
+        offer(over(), under())
+        await emptied(shadow, count)
+        await shadow.stop()
+        assert kept.tallies["rel_1", "n1"].counts == {Kind.SAME: count}
 
 
 async def test_the_verdict_that_counts_is_the_one_that_was_given() -> None:
