@@ -14,6 +14,8 @@ import click
 from gateway.adapters.packs import (
     Case,
     Checked,
+    Compiler,
+    Modules,
     Pack,
     PackError,
     Problem,
@@ -23,16 +25,19 @@ from gateway.adapters.packs import (
     check,
     check_tables,
     compose,
-    engine,
     load_pack,
     read_folder,
     sentences,
+    write_folder,
 )
 from gateway.cli_policy_edit import edit_group
 from gateway.core.policies import PackFiles
 from gateway.inspectors.labels import KNOWN_LABELS
+from gateway.settings import shipped_packs
 
 _FOLDER = click.Path(path_type=Path)
+_OPA = click.option("--opa", envvar="GOVGATE_POLICY__OPA_BINARY", default="opa", metavar="PROGRAM",
+                    show_default=True, help="Compiles Rego of the pack's own.")  # fmt: skip
 
 
 @click.group()
@@ -40,17 +45,36 @@ def policy() -> None:
     """Look at policy packs, test them, read them and change them."""
 
 
+@policy.command("shipped")
+@click.argument("name", required=False)
+@click.option("--to", type=_FOLDER, help="A directory that is not there yet.")
+def shipped(name: str | None, to: Path | None) -> None:
+    """List the packs that come with Govgate; with NAME and --to, copy one, to be adapted."""
+    every = {path.name: path for path in sorted(shipped_packs().iterdir()) if path.is_dir()}
+    if name is None:
+        click.echo("\n".join(every))
+        return
+    if name not in every:
+        raise click.BadParameter(f"there is no pack {name}: {', '.join(every)}")
+    if to is None or to.exists():
+        raise click.BadParameter("--to must name a directory that is not there yet")
+    to.mkdir(parents=True)
+    for file in write_folder(to, {}, read_folder(every[name])):
+        click.echo(f"written: {to / file}")
+
+
 @policy.command("check")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text",
               show_default=True, help="For people, for programs, or for GitHub.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail where there is advice, too.")
-def check_pack(folder: Path, form: str, strict: bool) -> None:
+@_OPA
+def check_pack(folder: Path, form: str, strict: bool, opa: str) -> None:
     """Say everything that is wrong with the pack in DIR, and what would be better.
 
     Exit code 1 when the pack cannot be used; with --strict also when there is advice.
     """
-    found = _checked(folder)
+    found = _checked(folder, Compiler(opa))
     if form == "json":
         click.echo(as_json(found.problems))
     elif form == "github":
@@ -63,9 +87,9 @@ def check_pack(folder: Path, form: str, strict: bool) -> None:
         sys.exit(1)
 
 
-def _checked(folder: Path) -> Checked:
+def _checked(folder: Path, compiler: Compiler) -> Checked:
     try:
-        return check(read_folder(folder), KNOWN_LABELS)
+        return check(read_folder(folder), KNOWN_LABELS, compiler=compiler)
     except PackError as error:
         return Checked(None, error.problems)
 
@@ -91,7 +115,8 @@ def _count(count: int, one: str, many: str) -> str:
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--with", "beside", metavar="DIR", multiple=True, type=_FOLDER,
               help="Another pack that is in force too. Repeatable.")  # fmt: skip
-def test_pack(folder: Path, beside: Sequence[Path]) -> None:
+@_OPA
+def test_pack(folder: Path, beside: Sequence[Path], opa: str) -> None:
     """Run the tests of the pack in DIR, as the gateway would decide.
 
     Exit code 1 when one fails, when there is none, or when a pack cannot be used.
@@ -101,9 +126,10 @@ def test_pack(folder: Path, beside: Sequence[Path]) -> None:
     pack = _loaded(folder)
     try:
         rules = compose([pack, *map(_loaded, beside)])
+        module = Modules(Compiler(opa)).module(rules.custom)
     except PackError as error:
         _refuse(error.problems)
-    decides = WasmPolicy(engine().read_bytes(), rules.data, rules.revision)
+    decides = WasmPolicy(module, rules.data, rules.revision)
     cases = asyncio.run(check_tables(pack.tables, decides))
     failed = [case for case in cases if case.failures]
     for case in failed:

@@ -27,6 +27,7 @@ from gateway.core.audit import DIMENSIONS, MOST_ROWS, Filters, Listed
 from gateway.core.errors import GatewayError
 from gateway.core.money import Money, dollars, usd
 from gateway.core.roles import Role
+from gateway.engines import modules_of
 from gateway.governance.audits import Audits
 from gateway.governance.policies.desk import Desk
 from gateway.governance.policies.history import History
@@ -232,7 +233,7 @@ def _ask(work: Callable[[Audits], Awaitable[T]], *, writes: bool = False) -> T:
         records = SqlRecords(known.database_url, keyring, objects=open_payloads(known))
         journal = SqlJournal(known.database_url, keyring)
         policies = SqlPolicies(known.database_url)
-        history = History(Desk(policies, YamlPacks(), journal))
+        history = History(Desk(policies, YamlPacks(modules_of(known)), journal))
         try:
             if writes:
                 await journal.start()

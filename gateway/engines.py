@@ -13,7 +13,7 @@ from gateway.adapters.bundle_key import BundleKey
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.opa import Breaker, OpaChild, OpaServer, OpaServerPolicy, library
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import Ruleset, engine
+from gateway.adapters.packs import Compiler, Modules, Ruleset
 from gateway.core.ports import Policy
 from gateway.governance.policies.bundles import Bundles
 from gateway.server.callers import Callers
@@ -31,6 +31,7 @@ class Engines:
     def __init__(self, settings: Settings) -> None:
         """Raises `ValueError`, which names the setting."""
         self._told = settings.policy
+        self.modules = modules_of(settings)
         self._key_path = bundle_key_path(settings)
         self.bundles = Bundles(library(), lambda payload: self._key.sign(payload))
         self._child: OpaChild | None = None
@@ -42,7 +43,7 @@ class Engines:
     def policy(self, rules: Ruleset) -> Policy:
         """What decides by `rules`, and remembers. OPA servers are given them from now on."""
         policy = self._made(rules)
-        self.bundles.hold(rules.revision, rules.data)
+        self._hold(rules)
         return policy
 
     async def changed_to(self, rules: Ruleset) -> Policy:
@@ -55,7 +56,7 @@ class Engines:
         if self._awaited is None or self._awaited.revision != rules.revision:
             if self._awaited is not None:
                 self.release(self._awaited)
-            self.bundles.hold(rules.revision, rules.data)
+            self._hold(rules)
             self._awaited = rules
         if self._server is not None:
             await OpaServerPolicy(self._server, rules.revision).ready(CHANGING)
@@ -82,12 +83,19 @@ class Engines:
         if self._child is not None:
             await self._child.stop()
 
+    def _hold(self, rules: Ruleset) -> None:
+        custom = {kind.module: kind.compiled_text.encode() for kind in rules.custom}
+        self.bundles.hold(rules.revision, rules.data, custom)
+
     def _made(self, rules: Ruleset) -> Policy:
+        """Raises `PackError` where Rego of a pack's own is not compiled, and cannot be: then an
+        OPA server is not given it either."""
         inner: Policy
+        module = self.modules.module(rules.custom)
         if self._server is not None:
             inner = OpaServerPolicy(self._server, rules.revision)
         else:
-            inner = WasmPolicy(engine().read_bytes(), rules.data, rules.revision)
+            inner = WasmPolicy(module, rules.data, rules.revision)
         size = self._told.cached_decisions
         return CachedPolicy(inner, rules.reads, rules.instants, size=size)
 
@@ -110,6 +118,12 @@ class Engines:
     def _key(self) -> BundleKey:
         """Opened, and at first made, where a bundle is asked for or an OPA server is started."""
         return BundleKey.open(self._key_path)
+
+
+def modules_of(settings: Settings) -> Modules:
+    """Where Rego of packs is compiled, and what was is kept."""
+    compiler = Compiler(settings.policy.opa_binary)
+    return Modules(compiler, settings.data_dir / "policy-modules")
 
 
 def bundle_key_path(settings: Settings) -> Path:

@@ -18,7 +18,6 @@ from gateway.adapters.packs import (
     Ruleset,
     compose,
     digest_of,
-    engine,
     load_pack,
     question_of,
     read_folder,
@@ -179,7 +178,8 @@ class Revisions:
 
     def _candidate(self, release: str, versions: Sequence[Version]) -> Candidate:
         rules = _composed(versions)
-        policy = WasmPolicy(engine().read_bytes(), rules.data, rules.revision)
+        module = self._engines.modules.module(rules.custom)
+        policy = WasmPolicy(module, rules.data, rules.revision)
         size = self._settings.policy.cached_decisions
         remembering = CachedPolicy(policy, rules.reads, rules.instants, size=size)
         return Candidate(release, remembering, self._finds(rules))

@@ -16,6 +16,7 @@ from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import (
     Change,
     EditError,
+    Modules,
     Pack,
     PackError,
     as_json,
@@ -23,7 +24,6 @@ from gateway.adapters.packs import (
     compose,
     digest_of,
     edit,
-    engine,
     load_pack,
     read_folder,
     sentences,
@@ -35,6 +35,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.policies import PackFiles
 from gateway.core.ports import Journal
 from gateway.core.rulesets import Json, Rules, Tested, Unfit
+from gateway.engines import modules_of
 from gateway.governance.policies.cases import Recorded
 from gateway.governance.policies.desk import Desk, Terms
 from gateway.governance.policies.drafts import Drafts
@@ -106,7 +107,7 @@ def build_lifecycle(settings: Settings, journal: Journal, records: SqlRecords) -
     told, store = settings.policy, SqlPolicies(settings.database_url)
     tallies = SqlShadowCounts(settings.database_url)
     terms = Terms(told.approvals, told.git_approves, str(told.pack) if told.pack else None)
-    desk = Desk(store, YamlPacks(), journal, terms)
+    desk = Desk(store, YamlPacks(modules_of(settings)), journal, terms)
     drafts = Drafts(desk, LedgerQuestions(records))
     releases = Releases(desk, drafts)
     return Lifecycle(
@@ -125,7 +126,13 @@ def build_lifecycle(settings: Settings, journal: Journal, records: SqlRecords) -
 
 
 class YamlPacks:
-    """Implements `Packs` with the packs' own reader, and the engine that runs in process."""
+    """Implements `Packs` with the packs' own reader, and the engine that runs in process.
+
+    `modules` compile Rego that packs bring.
+    """
+
+    def __init__(self, modules: Modules | None = None) -> None:
+        self.modules = modules or Modules()
 
     def digest(self, files: PackFiles) -> str:
         return digest_of(files)
@@ -138,6 +145,7 @@ class YamlPacks:
         loaded = [_load(files) for files in packs]
         try:
             ruleset = compose(loaded)
+            self.modules.module(ruleset.custom)
         except PackError as error:
             raise _unfit(error) from error
         return Rules(
@@ -159,9 +167,11 @@ class YamlPacks:
         tested = _load(pack)
         try:
             ruleset = compose([_load(files) for files in among])
+            module = self.modules.module(ruleset.custom)
+            self.modules.test(list(tested.source.custom.values()), tested.source.custom_tests)
         except PackError as error:
             raise _unfit(error) from error
-        policy = WasmPolicy(engine().read_bytes(), ruleset.data, ruleset.revision)
+        policy = WasmPolicy(module, ruleset.data, ruleset.revision)
         cases = asyncio.run(check_tables(tested.tables, policy))
         return [Tested(tested.id, case.suite, case.name, case.failures) for case in cases]
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import compose, engine, load_pack, read_folder
+from gateway.adapters.packs import Modules, compose, load_pack, read_folder
 from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.questions import SqlQuestions
 from gateway.adapters.store.records import SqlRecords
 from gateway.core.policies import PackFiles
 from gateway.core.rulesets import Rules
+from gateway.engines import modules_of
 from gateway.governance.policies.desk import Desk, Terms
 from gateway.governance.policies.drafts import Drafts
 from gateway.governance.policies.replay import Side
@@ -51,7 +53,7 @@ async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[
     """Replays over a migrated database; closed at the end."""
     told, url = settings.policy, settings.database_url
     objects = open_payloads(settings)
-    store, packs = SqlPolicies(url), YamlPacks()
+    store, packs = SqlPolicies(url), YamlPacks(modules_of(settings))
     journal, records = SqlJournal(url, keyring), SqlRecords(url, keyring, objects=objects)
     questions = SqlQuestions(url, keyring, objects=objects)
     terms = Terms(told.approvals, told.git_approves, str(told.pack) if told.pack else None)
@@ -60,7 +62,8 @@ async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[
     shipped = [read_folder(settings.pack)]
     try:
         await journal.start()
-        yield Replaying(Replays(desk, drafts, questions, side_of, shipped, FLOOR), packs)
+        side = partial(side_of, modules=packs.modules)
+        yield Replaying(Replays(desk, drafts, questions, side, shipped, FLOOR), packs)
     finally:
         await journal.stop()
         await questions.stop()
@@ -68,10 +71,12 @@ async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[
         await store.stop()
 
 
-def side_of(packs: Sequence[PackFiles]) -> Side:
+def side_of(packs: Sequence[PackFiles], modules: Modules | None = None) -> Side:
     """What decides by some packs together, and remembers. Raises `Unfit`."""
-    rules = YamlPacks().compose(packs)
+    reading = YamlPacks(modules)
+    rules = reading.compose(packs)
     ruleset = compose([load_pack(files) for files in packs])
-    policy = WasmPolicy(engine().read_bytes(), ruleset.data, ruleset.revision)
+    module = reading.modules.module(ruleset.custom)
+    policy = WasmPolicy(module, ruleset.data, ruleset.revision)
     remembering = CachedPolicy(policy, ruleset.reads, ruleset.instants, size=REMEMBERED)
     return Side(rules, remembering)

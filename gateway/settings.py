@@ -48,6 +48,7 @@ __all__ = [
     "Upstream",
     "baseline_pack",
     "load",
+    "shipped_packs",
 ]
 
 _PREFIX = "GOVGATE_"
@@ -180,10 +181,15 @@ class Settings(BaseSettings):
         return self.policy.pack or baseline_pack()
 
 
+def shipped_packs() -> Path:
+    """The packs that are shipped: in the package, or beside it in a checkout."""
+    shipped = Path(str(files("gateway"))) / "assets" / "packs"
+    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "policies/packs"
+
+
 def baseline_pack() -> Path:
-    """The pack that is shipped: in the package, or beside it in a checkout."""
-    shipped = Path(str(files("gateway"))) / "assets" / "baseline"
-    return shipped if shipped.is_dir() else Path(__file__).parent.parent / "policies/packs/baseline"
+    """The pack that is in force until another is."""
+    return shipped_packs() / "baseline"
 
 
 def load() -> Settings:

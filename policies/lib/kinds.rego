@@ -10,6 +10,7 @@ kinds := {
 unknown_kinds contains kind if {
 	some kind, _ in data.pack.rules
 	not kind in kinds
+	not startswith(kind, "custom:")
 }
 
 denying contains "default.kind" if count(unknown_kinds) > 0

@@ -279,8 +279,9 @@ def test_c36_a_command_of_an_officer_runs(
     command = command.replace("chatcmpl-123", answer.parse().id)
     roles = [option for role in ("compliance", "investigator") for option in ("--role", role)]
     told = {"KEY": house.key(*roles), "PATH": os.environ["PATH"]}
+    again = "curl -sf --retry 20 --retry-all-errors --retry-delay 1 "  # the index follows
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command.replace("curl ", "curl -sf --retry 20 --retry-all-errors --retry-delay 1 ")], cwd=tmp_path,
+        ["bash", "-euo", "pipefail", "-c", command.replace("curl ", again)], cwd=tmp_path,
         env=told, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

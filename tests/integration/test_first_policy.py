@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from gateway.cli import main
+from tests.contracts.policy_server import opa_binary
 from tests.houses import ROOT, House, embedded
 
 TUTORIAL = (ROOT / "docs/tutorials/first-policy.md").read_text()
+CUSTOM = (ROOT / "docs/howto/custom-rule.md").read_text()
 GIT = (ROOT / "docs/howto/policies-in-git.md").read_text()
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(r"^## (\d+)\. (.*)$", re.MULTILINE)
@@ -110,6 +112,19 @@ def test_policies_in_git(terminal: Terminal) -> None:
     assert (
         "the blue folder" in (terminal.folder / "policies/baseline/lists/weapons.yaml").read_text()
     )
+
+
+def test_a_kind_of_rule_of_ones_own(terminal: Terminal) -> None:
+    terminal.house.env["GOVGATE_POLICY__OPA_BINARY"] = opa_binary()
+    terminal.run(blocks_of(CUSTOM))
+    missing = {**terminal.house.env, "GOVGATE_POLICY__OPA_BINARY": "no-such-opa"}
+    done = subprocess.run(
+        [".venv/bin/govgate", "policy", "check", "ceilings"],
+        cwd=terminal.folder, env=missing, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "GP-1508" in done.stdout
+    assert "GOVGATE_POLICY__OPA_BINARY" in done.stdout
 
 
 def test_ci_publishes_over_http(terminal: Terminal) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from gateway.adapters.packs import read_folder, write_folder
 from gateway.cli import main
-from gateway.settings import baseline_pack
+from gateway.settings import baseline_pack, shipped_packs
 from tests.unit.adapters.packs.samples import FILES
 
 Run = Callable[..., Result]
@@ -134,3 +134,12 @@ def test_what_would_break_the_pack_is_not_done(pack: Path, words: tuple[str, ...
     assert refused.output.strip()
     assert "Traceback" not in refused.output
     assert read_folder(pack) == before
+
+
+def test_a_shipped_pack_is_copied_and_is_one(tmp_path: Path) -> None:
+    assert "gdpr-privacy\n" in run("shipped").output
+    copy = tmp_path / "copy"
+    assert run("shipped", "gdpr-privacy", "--to", str(copy)).exit_code == 0
+    assert read_folder(copy) == read_folder(shipped_packs() / "gdpr-privacy")
+    assert run("shipped", "gdpr-privacy", "--to", str(copy)).exit_code == 2
+    assert run("shipped", "none", "--to", str(tmp_path / "other")).exit_code == 2

@@ -15,7 +15,9 @@ from gateway.core.policy import Effect
 from gateway.engines import Engines
 from gateway.settings import Settings, baseline_pack
 from tests.contracts.policy_server import PolicyServer, opa_binary
+from tests.unit.adapters.packs.rego import REGO, pack_of
 
+EAGER = REGO.replace("tokens > input.params.most", "tokens > 1")
 RULES = compose([load_pack(read_folder(baseline_pack()))])
 OTHER = replace(RULES, revision="sha256:other", data={**RULES.data, "revision": "sha256:other"})
 
@@ -110,3 +112,54 @@ def test_what_cannot_be_asked_is_refused_by_the_name_of_the_setting(tmp_path: Pa
         made(tmp_path, engine="opa", opa_url="opa:8181")
     with pytest.raises(ValueError, match="GOVGATE_POLICY__OPA_BINARY: there is no program"):
         made(tmp_path, engine="opa", opa_child=True, opa_binary="/no/opa")
+
+
+@pytest.mark.parametrize("engine", ["wasm", "opa"])
+async def test_rego_of_a_pack_comes_into_force_only_where_it_was_compiled(
+    tmp_path: Path, engine: str
+) -> None:
+    """Whichever engine decides: an OPA server is given no text that was not checked."""
+    told: dict[str, Any] = (
+        {} if engine == "wasm" else {"engine": "opa", "opa_url": "http://127.0.0.1:1"}
+    )
+    rules = compose([load_pack(pack_of())])
+    without = made(tmp_path, opa_binary="no-such-opa", **told)
+    with pytest.raises(ValueError, match="no-such-opa"):
+        without.policy(rules)
+    with pytest.raises(ValueError, match="no-such-opa"):
+        await without.changed_to(rules)
+    assert not without.bundles.revisions
+    made(tmp_path, opa_binary=opa_binary(), **told).policy(rules)
+    policy = without.policy(rules)
+    assert policy.revision == rules.revision
+    assert without.bundles.revisions == {rules.revision}
+
+
+async def test_rego_of_a_pack_decides_anew_each_time(tmp_path: Path) -> None:
+    rules = compose([load_pack(pack_of())])
+    policy = made(tmp_path, opa_binary=opa_binary()).policy(rules)
+    question: Any = question_of({})
+    for tokens, effect in ((1, Effect.ALLOW), (5000, Effect.DENY), (4000, Effect.ALLOW)):
+        question["context"]["request"]["tokens"] = tokens
+        assert (await policy.decide(question)).effect is effect
+
+
+async def test_a_server_of_ours_decides_by_rego_of_two_revisions(tmp_path: Path) -> None:
+    """Side by side, from one bundle."""
+    found = made(
+        tmp_path, engine="opa", opa_child=True, opa_binary=opa_binary(), timeout_seconds=30
+    )
+    await found.start()
+    try:
+        question: Any = question_of({})
+        question["context"]["request"]["tokens"] = 50
+        old, new = (compose([load_pack(pack_of(text))]) for text in (REGO, EAGER))
+        before = await found.changed_to(old)
+        after = await found.changed_to(new)
+        for _ in range(2):
+            assert (await before.decide(question)).effect is Effect.ALLOW
+            assert (await after.decide(question)).effect is Effect.DENY
+        found.release(old)
+        assert (await after.decide(question)).effect is Effect.DENY
+    finally:
+        await found.stop()

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from gateway.adapters.keyring import Keyring
-from gateway.adapters.packs import digest_of, question_of, read_folder
+from gateway.adapters.packs import Compiler, Modules, digest_of, question_of, read_folder
 from gateway.core.ids import new_id
 from gateway.core.money import ZERO
 from gateway.core.policies import Missing, OwnedElsewhere, Refused, Step
@@ -24,7 +24,9 @@ from gateway.lifecycle import Lifecycle, YamlPacks, build_lifecycle
 from gateway.settings import Database as Stored
 from gateway.settings import Policy, Settings, baseline_pack
 from tests.contracts.journals import SqlLedger
+from tests.contracts.policy_server import opa_binary
 from tests.databases import Database
+from tests.unit.adapters.packs.rego import pack_of
 
 AUTHOR = Principal("default", "risk", "console", "key_ann", roles=(Role.POLICY_AUTHOR,))
 APPROVER = Principal("default", "risk", "console", "key_bob", roles=(Role.POLICY_APPROVER,))
@@ -196,3 +198,31 @@ def test_a_change_that_cannot_be_made(change: dict[str, object]) -> None:
     with pytest.raises(Unfit) as wrong:
         YamlPacks().edit(BASELINE, [change])
     assert wrong.value.problems[0]["what"]
+
+
+def test_packs_with_rego_are_compiled_and_tested_before_they_are_taken() -> None:
+    packs = YamlPacks(Modules(Compiler(opa_binary())))
+    files = {**pack_of(), "tests/t.yaml": LONG}
+    assert "custom:token_ceiling" in {
+        rule["kind"] for rule in packs.compose([files]).rules.values()
+    }
+    [case] = packs.test(files, [files])
+    assert not case.failures
+    untested = {name: text for name, text in files.items() if not name.endswith("_test.rego")}
+    with pytest.raises(Unfit) as refused:
+        packs.test(untested, [untested])
+    assert [problem["code"] for problem in refused.value.problems] == ["GP-1507"]
+    without = YamlPacks(Modules(Compiler("no-such-opa")))
+    for look in (lambda: without.compose([files]), lambda: without.test(files, [files])):
+        with pytest.raises(Unfit) as refused:
+            look()
+        assert [problem["code"] for problem in refused.value.problems] == ["GP-1508"]
+
+
+LONG = """\
+suite: long requests
+cases:
+  - name: a short one passes
+    given: {}
+    expect: {effect: allow}
+"""

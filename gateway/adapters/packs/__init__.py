@@ -16,6 +16,7 @@ from gateway.adapters.packs.changes import (
     SetValue,
 )
 from gateway.adapters.packs.checking import Checked, check
+from gateway.adapters.packs.compiling import Compiler, Modules
 from gateway.adapters.packs.composing import Composed, Ruleset, compose
 from gateway.adapters.packs.editing import edit
 from gateway.adapters.packs.folder import digest_of, read_folder, write_folder
@@ -36,8 +37,10 @@ __all__ = [
     "Case",
     "Change",
     "Checked",
+    "Compiler",
     "Composed",
     "EditError",
+    "Modules",
     "Pack",
     "PackError",
     "Problem",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway.adapters.packs.compiling import Compiler
 from gateway.adapters.packs.lint import advice, unknown_labels
 from gateway.adapters.packs.loading import Pack, load_pack
 from gateway.adapters.packs.problems import PackError, Problem
@@ -33,20 +34,34 @@ def check(
     files: PackFiles,
     labels: Mapping[str, Collection[str]] | None = None,
     now: datetime | None = None,
+    compiler: Compiler | None = None,
 ) -> Checked:
     """Look at the files of a pack. Raises nothing: what is wrong is in the answer.
 
     `labels` are those that inspectors know, by the kind of rule that speaks of them; without
-    them labels are not looked at. `now` is the moment that is taken for the present.
+    them labels are not looked at. `now` is the moment that is taken for the present. With a
+    `compiler`, Rego of the pack's own is compiled and tested.
     """
     try:
         pack = load_pack(files)
     except PackError as error:
         return Checked(None, _ordered(error.problems))
     unknown = list(unknown_labels(pack, labels or {}))
-    problems = _ordered([*unknown, *advice(pack, now)])
+    rego = _rego(pack, compiler) if compiler is not None else ()
+    problems = _ordered([*unknown, *rego, *advice(pack, now)])
     usable = all(problem.warning for problem in problems)
     return Checked(pack if usable else None, problems)
+
+
+def _rego(pack: Pack, compiler: Compiler) -> Sequence[Problem]:
+    kinds = list(pack.source.custom.values())
+    try:
+        if kinds:
+            compiler.test(kinds, pack.source.custom_tests)
+            compiler.compile(kinds)
+    except PackError as error:
+        return error.problems
+    return ()
 
 
 def _ordered(problems: Collection[Problem]) -> tuple[Problem, ...]:

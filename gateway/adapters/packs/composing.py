@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from gateway.adapters.packs.custom import CustomKind
 from gateway.adapters.packs.documents import Document
 from gateway.adapters.packs.facts import revision
 from gateway.adapters.packs.loading import Pack
@@ -38,6 +39,8 @@ class Ruleset:
     """The facts of a question that the rules look at; see `Pack.reads`."""
     instants: tuple[str, ...]
     """The moments at which what is decided may change, ascending."""
+    custom: tuple[CustomKind, ...] = ()
+    """The kinds that packs bring and rules are of, in order of their modules, each once."""
 
     @property
     def reads_calls(self) -> bool:
@@ -77,7 +80,14 @@ def compose(packs: Sequence[Pack]) -> Ruleset:
         phrases=phrases,
         reads=frozenset().union(*(pack.reads for pack in ordered)),
         instants=tuple(sorted({moment for pack in ordered for moment in pack.instants})),
+        custom=_custom(ordered),
     )
+
+
+def _custom(packs: Sequence[Pack]) -> tuple[CustomKind, ...]:
+    """What two packs bring with the same text is one module."""
+    by_module = {kind.module: kind for pack in packs for kind in pack.custom}
+    return tuple(by_module[name] for name in sorted(by_module))
 
 
 def _rules(packs: Sequence[Pack]) -> dict[str, dict[str, Any]]:

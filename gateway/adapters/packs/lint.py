@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
-from gateway.adapters.packs.documents import Document
 from gateway.adapters.packs.lint_rules import overlaps, without_effect
 from gateway.adapters.packs.loading import Pack
 from gateway.adapters.packs.problems import Code, Problem
@@ -63,13 +62,6 @@ def advice(pack: Pack, now: datetime | None = None) -> Iterator[Problem]:
     yield from _tests_twice(pack)
     yield from without_effect(pack)
     yield from overlaps(pack)
-    for name in pack.source.custom:
-        yield Problem.at(
-            Document(name, None, {}).place([]), Code.CUSTOM_NOT_RUN,
-            "custom Rego is not run by this version",
-            why="Nothing that the file says is in force.",
-            fix="Do not rely on it; use the kinds of rules that there are.",
-        )  # fmt: skip
 
 
 def _over(pack: Pack, now: str) -> Iterator[Problem]:

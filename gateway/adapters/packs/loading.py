@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from gateway.adapters.packs.custom import CustomKind
 from gateway.adapters.packs.facts import instants, reads, revision
 from gateway.adapters.packs.folder import digest_of
 from gateway.adapters.packs.problems import PackError
@@ -73,6 +74,12 @@ class Pack:
         return instants(self._live, self._waived)
 
     @property
+    def custom(self) -> Sequence[CustomKind]:
+        """The kinds that it brings and that its rules are of, in order of their names."""
+        used = {rule["kind"] for rule in self._live}
+        return [kind for name, kind in sorted(self.source.custom.items()) if name in used]
+
+    @property
     def tables(self) -> tuple[Mapping[str, Any], ...]:
         """The pack's test tables, as they stand in tests/*.yaml."""
         return tuple(table.value for table in self.source.tables)
@@ -102,7 +109,12 @@ class Pack:
     def _live(self) -> Sequence[Json]:
         """The rules that engines are given: none that is off."""
         on = [rule for rule in self.rules.values() if rule["mode"] != "off"]
-        return [filled(rule, self.attached(rule["id"])) for rule in on]
+        return [self._interpreted(filled(rule, self.attached(rule["id"]))) for rule in on]
+
+    def _interpreted(self, rule: Json) -> Json:
+        """A rule of a kind that the pack brings says which module interprets it."""
+        kind = self.source.custom.get(rule["kind"])
+        return rule if kind is None else {**rule, "module": kind.module}
 
     @cached_property
     def _waived(self) -> Sequence[Json]:

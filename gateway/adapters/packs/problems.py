@@ -12,7 +12,8 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """What is wrong. 10xx: files; 11xx: shape; 12xx: names; 13xx: advice; 14xx: several packs."""
+    """What is wrong. 10xx: files; 11xx: shape; 12xx: names; 13xx: advice; 14xx: several packs;
+    15xx: Rego of a pack's own."""
 
     NOT_YAML = "GP-1001"
     NOT_READ = "GP-1002"
@@ -66,12 +67,20 @@ class Code(StrEnum):
     UNUSED_LIST = "GP-1308"
     MISSING_LOCALE = "GP-1309"
     EXCEPTION_TO_NOTHING = "GP-1310"
-    CUSTOM_NOT_RUN = "GP-1311"
     TEST_TWICE = "GP-1312"
     LABEL_OF_NO_INSPECTOR = "GP-1313"
 
     ID_IN_TWO_PACKS = "GP-1401"
     PACK_TWICE = "GP-1402"
+
+    CUSTOM_FILE = "GP-1501"
+    CUSTOM_SCHEMA = "GP-1502"
+    CUSTOM_PACKAGE = "GP-1503"
+    CUSTOM_PARAMS = "GP-1504"
+    CUSTOM_REFUSED = "GP-1505"
+    CUSTOM_REACHES = "GP-1506"
+    CUSTOM_TEST = "GP-1507"
+    NO_COMPILER = "GP-1508"
 
 
 @dataclass(frozen=True, slots=True)

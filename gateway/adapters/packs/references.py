@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from gateway.adapters.packs.custom import PREFIX, CustomKind
 from gateway.adapters.packs.documents import Document, Where
 from gateway.adapters.packs.problems import Code, Problem
-from gateway.adapters.packs.schema import like
+from gateway.adapters.packs.schema import kinds, like
 from gateway.adapters.packs.source import Source
 from gateway.adapters.packs.suggestions import nearest
 
@@ -18,6 +19,7 @@ def mistakes(source: Source) -> Iterator[Problem]:
     yield from _twice(source.rules)
     yield from _twice(entry for entry in source.lists if entry.file.endswith(".yaml"))
     yield from _lists(source)
+    yield from _custom(source)
     yield from _phrases(source.lists)
     yield from _validity(source.rules)
     yield from _exceptions(source)
@@ -58,6 +60,34 @@ def _lists(source: Source) -> Iterator[Problem]:
                 + (f" There are: {', '.join(sorted(known))}." if known else " There is none yet."),
                 similar=nearest(name, known),
             )  # fmt: skip
+
+
+def _custom(source: Source) -> Iterator[Problem]:
+    """Rules of kinds that the pack does not bring, or that hold what these do not take."""
+    for rule in source.rules:
+        name = rule.value["kind"]
+        kind = source.custom.get(name)
+        if kind is None and name.startswith(PREFIX):
+            yield Problem.at(
+                rule.place(["kind"]), Code.UNKNOWN_KIND, f"this pack brings no kind {name!r}",
+                why="The gateway would not know what to do with the rule.",
+                fix=f"Add rego/{name.removeprefix(PREFIX)}.rego to the pack, or name another kind.",
+                similar=nearest(name, [*source.custom, *kinds()]),
+            )  # fmt: skip
+        elif kind is not None:
+            yield from _params(rule, kind)
+
+
+def _params(rule: Document, kind: CustomKind) -> Iterator[Problem]:
+    """What the schema of a kind says against the `params` of a rule of it."""
+    for error in kind.params.iter_errors(rule.value.get("params", {})):
+        where: Where = ("params", *error.instance_path) if "params" in rule.value else ("kind",)
+        yield Problem.at(
+            rule.place(where), Code.CUSTOM_PARAMS,
+            f"it is not as schemas/{kind.type}.json says: {error.message[:300]}",
+            why="The Rego of the kind could not answer for such a rule.",
+            fix="Write what the schema of the kind asks for.",
+        )  # fmt: skip
 
 
 def _phrases(lists: Iterable[Document]) -> Iterator[Problem]:

@@ -16,6 +16,11 @@ Json: TypeAlias = dict[str, Any]
 _ASSETS = Path(str(files("gateway"))) / "assets"
 
 
+def assets() -> Path:
+    """The directory of what is shipped beside the program."""
+    return _ASSETS
+
+
 def engine() -> Path:
     """The compiled rule library (`policies/lib`) that is shipped: a Wasm module."""
     return _ASSETS / "govgate.wasm"
@@ -45,14 +50,15 @@ def validator(shape: str) -> Draft202012Validator:
 
 
 def kinds() -> Sequence[str]:
-    """The kinds of rules."""
-    named: Sequence[str] = definitions()["rule"]["properties"]["kind"]["enum"]
+    """The kinds of rules that are built in."""
+    named: Sequence[str] = definitions()["rule"]["properties"]["kind"]["anyOf"][0]["enum"]
     return named
 
 
 def kind_of(kind: str) -> Json:
     """The schema of a kind of rule, with what it takes from a common one."""
-    own: Json = definitions()["kinds"][kind]
+    custom = kind.startswith("custom:")
+    own: Json = definitions()["custom_rule"] if custom else definitions()["kinds"][kind]
     common: Json = definitions().get(own.get("$ref", "").removeprefix("#/$defs/"), {})
     properties = {**common.get("properties", {}), **own["properties"]}
     return {**common, **own, "properties": properties}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+import orjson
+
 from gateway.adapters.packs import words_en, words_fr
 from gateway.adapters.packs.loading import Pack
 from gateway.adapters.packs.schema import Json, with_defaults
@@ -27,7 +29,7 @@ def sentence(rule: Json, locale: Locale, attached: Sequence[Json] | None = None)
     """
     words = _Words(locale)
     full = with_defaults(rule)
-    demand = words.scope(full["when"]) + _KINDS[full["kind"]](words, full)
+    demand = words.scope(full["when"]) + _KINDS[full["kind"].partition(":")[0]](words, full)
     valid = full["valid"]
     for end in ("from", "until"):
         if valid.get(end):
@@ -217,6 +219,13 @@ def _identifier(words: _Words, rule: Json) -> str:
     return words.say("identifier")
 
 
+def _custom(words: _Words, rule: Json) -> str:
+    name = rule["kind"].partition(":")[2]
+    given = [f"{key} = {orjson.dumps(value).decode()}" for key, value in rule["params"].items()]
+    with_them = words.say("custom.with", params=", ".join(given)) if given else ""
+    return words.say("custom", name=name, params=with_them, do=words.say(f"do.{rule['on_match']}"))
+
+
 _KINDS: Mapping[str, Callable[[_Words, Json], str]] = {
     "model_access": _model_access,
     "tool_access": _tool_access,
@@ -230,4 +239,5 @@ _KINDS: Mapping[str, Callable[[_Words, Json], str]] = {
     "residency": _residency,
     "response": _response,
     "identifier": _identifier,
+    "custom": _custom,
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from gateway.adapters.packs.custom import Customs, custom_kinds, test_files
 from gateway.adapters.packs.documents import Document, parse
 from gateway.adapters.packs.phrase_files import phrase_file
 from gateway.adapters.packs.problems import Code, PackError, Place, Problem
@@ -38,8 +39,10 @@ class Source:
     attachments: Document | None
     """None where the pack has no attachments.yaml: its rules apply wherever they say."""
     tables: Sequence[Document]
-    custom: Sequence[str]
-    """The paths of its Rego, which this version does not run."""
+    custom: Customs
+    """The kinds of rules that it brings, by their names."""
+    custom_tests: Mapping[str, str]
+    """The tests of their Rego, by their paths."""
 
 
 def source_of(files: PackFiles) -> Source:
@@ -50,6 +53,11 @@ def source_of(files: PackFiles) -> Source:
     for shape, documents in found.documents.items():
         for document in documents:
             found.problems += violations(document, validator(shape))
+    custom: Customs = {}
+    try:
+        custom = custom_kinds(files)
+    except PackError as error:
+        found.problems += error.problems
     if found.problems:
         raise PackError(found.problems)
     of = found.documents
@@ -60,7 +68,8 @@ def source_of(files: PackFiles) -> Source:
         exceptions=of.get("exceptions", [Document("exceptions.yaml", [], {})])[0],
         attachments=of.get("attachments", [None])[0],
         tables=of.get("tables", []),
-        custom=sorted(name for name in files if name.endswith(".rego")),
+        custom=custom,
+        custom_tests=test_files(files),
     )
 
 

@@ -12,6 +12,7 @@ from jsonschema_rs import Draft202012Validator, ValidationError, ValidationError
 from gateway.adapters.packs.documents import Document, Where
 from gateway.adapters.packs.fields import alternatives, described, fields_at, where_it_belongs
 from gateway.adapters.packs.problems import Code, Problem
+from gateway.adapters.packs.schema import kinds
 from gateway.adapters.packs.suggestions import nearest
 from gateway.adapters.packs.wrong_text import pattern_problem
 
@@ -151,19 +152,19 @@ class _Explained:
         options = [option for option in self._error.kind.value if self._would_do(option)]
         choices = ", ".join(map(str, options)) or "nothing that stands here"
         similar = nearest(str(given), [str(option) for option in options])
-        if self._where == ("kind",):
-            custom = isinstance(given, str) and given.startswith("custom:")
-            return self._say(
-                Code.UNKNOWN_KIND,
-                "custom kinds of rules are not run by this version" if custom
-                else f"{_said(given)} is no kind of rule",
-                "The gateway would not know what to do with the rule.",
-                f"Choose one of: {choices}.", similar,
-            )  # fmt: skip
         return self._say(
             Code.NOT_A_CHOICE, f"{_said(given)} cannot stand under {self._name!r} here",
             f"Only what is listed has a meaning{self._given_the_rest()}.",
             f"Choose one of: {choices}.", similar,
+        )  # fmt: skip
+
+    def _unknown_kind(self) -> Problem:
+        given = self._error.instance
+        options = [option for option in kinds() if self._would_do(option)]
+        return self._say(
+            Code.UNKNOWN_KIND, f"{_said(given)} is no kind of rule",
+            "The gateway would not know what to do with the rule.",
+            f"Choose one of: {', '.join(options)}.", nearest(str(given), options),
         )  # fmt: skip
 
     def _given_the_rest(self) -> str:
@@ -208,6 +209,8 @@ class _Explained:
         )  # fmt: skip
 
     def _any_of(self) -> Problem:
+        if self._where == ("kind",):
+            return self._unknown_kind()
         if names := alternatives(self._error.schema_path):
             return self._say(
                 Code.MISSING_FIELD, f"one of these is missing: {', '.join(names)}",

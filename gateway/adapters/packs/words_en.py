@@ -31,6 +31,8 @@ WORDS = {
     "unit.paragraph": ", looking at a paragraph at a time",
     "unit.whole": ", looking at the whole answer before it is shown",
     # kinds
+    "custom": "when “{name}”, a check in Rego of this pack{params}, finds something, {do}",
+    "custom.with": " (with {params})",
     "model.any": "every model may be used",
     "model.some": "the models {names} may be used",
     "model.most": ", for answers of at most {count} tokens",

@@ -21,6 +21,8 @@ WORDS = {
     "phrase": "une expression de la liste {names}",
     "secret": "le secret {names}",
     "pii": "{names}",
+    "custom": "quand « {name} », contrôle en Rego de ce paquet{params}, trouve quelque chose, {do}",
+    "custom.with": " (avec {params})",
     "sure": " (avec une certitude d'au moins {score})",
     "do.mask": "le remplacer avant que le modèle ne le lise",
     "do.deny": "refuser la requête",

@@ -48,6 +48,7 @@ class Bundles:
         self._library = dict(library)
         self._sign = sign
         self._packs: dict[str, Mapping[str, Any]] = {}
+        self._custom: dict[str, Mapping[str, bytes]] = {}
         self._holders: dict[str, int] = {}
         self._built: _Built | None = None
         self._changed = asyncio.Event()
@@ -57,11 +58,18 @@ class Bundles:
         """Those that a server with the newest bundle answers for."""
         return frozenset(self._packs)
 
-    def hold(self, revision: str, pack: Mapping[str, Any]) -> None:
-        """Have servers answer for `revision` too, until it is released as often as it was held."""
+    def hold(
+        self, revision: str, pack: Mapping[str, Any], custom: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Have servers answer for `revision` too, until it is released as often as it was held.
+
+        `custom` are the modules that its packs bring, by their names: two revisions that name
+        one mean the same text.
+        """
         self._holders[revision] = self._holders.get(revision, 0) + 1
         if revision not in self._packs:
             self._packs[revision] = pack
+            self._custom[revision] = custom or {}
             self._renew()
 
     def release(self, revision: str) -> None:
@@ -70,7 +78,7 @@ class Bundles:
         if left:
             self._holders[revision] = left
         else:
-            del self._holders[revision], self._packs[revision]
+            del self._holders[revision], self._packs[revision], self._custom[revision]
             self._renew()
 
     async def answer(self, headers: Mapping[str, str]) -> BundleAnswer:
@@ -99,20 +107,25 @@ class Bundles:
 
     def _newest(self) -> _Built:
         if self._built is None:
-            body = bundle_of(self._library, self._packs, self._sign)
+            custom = {name: text for those in self._custom.values() for name, text in those.items()}
+            body = bundle_of(self._library, self._packs, self._sign, custom)
             self._built = _Built(f'"{hashlib.sha256(body).hexdigest()}"', body)
         return self._built
 
 
 def bundle_of(
-    library: Mapping[str, bytes], packs: Mapping[str, Mapping[str, Any]], sign: Sign
+    library: Mapping[str, bytes],
+    packs: Mapping[str, Mapping[str, Any]],
+    sign: Sign,
+    custom: Mapping[str, bytes] | None = None,
 ) -> bytes:
-    """A signed bundle: gzip of a tar file. `packs` are by revision.
+    """A signed bundle: gzip of a tar file. `packs` are by revision, `custom` by module.
 
     Members stand in the order of their names and bear no date, so that it depends on what is
     in it and on nothing else.
     """
     members = {f"/lib/{name}": text for name, text in library.items()}
+    members |= {f"/custom/{name}.rego": text for name, text in (custom or {}).items()}
     members["/data.json"] = _canonical({"packs": packs})
     digest = hashlib.sha256()
     for name in sorted(members):

@@ -18,6 +18,9 @@ RESTRICTING = frozenset(
     {"pii", "secret", "phrase", "tool_access", "opaque", "residency", "identifier", "label"}
 )
 """Kinds of which each rule refuses, holds, changes or marks something."""
+CUSTOM = "custom:"
+"""What the kinds begin with that packs bring: they refuse or hold. What another module of one
+refuses is not known."""
 PERMITTING = frozenset({"model_access", "cache"})
 """Kinds of which each rule lets something be."""
 NEUTRAL = frozenset({"response"})
@@ -101,8 +104,11 @@ def exception_changed(before: Json | None, after: Json | None, rule: Json | None
 
 
 def _restricts(rule: Json) -> bool:
-    return rule["kind"] in RESTRICTING or (
-        rule["kind"] == "unavailable" and rule["on_error"] == "closed"
+    kind = rule["kind"]
+    return (
+        kind in RESTRICTING
+        or kind.startswith(CUSTOM)
+        or (kind == "unavailable" and rule["on_error"] == "closed")
     )
 
 

@@ -21,6 +21,8 @@ PAGE = Path(__file__).parents[4] / "docs" / "reference" / "policy-problems.md"
 ELSEWHERE = {
     Code.NOT_READ, Code.TOO_LARGE, Code.OUTSIDE,  # test_folder.py
     Code.ID_IN_TWO_PACKS, Code.PACK_TWICE,  # test_composing.py
+    Code.CUSTOM_REFUSED, Code.CUSTOM_REACHES, Code.CUSTOM_TEST, Code.NO_COMPILER,
+    # test_compiling.py
 }  # fmt: skip
 CODES = st.sampled_from(list(Code))
 LINES = st.text(st.sampled_from("a:%,\r\n é\x00"), max_size=12)

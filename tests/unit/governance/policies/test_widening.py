@@ -143,6 +143,18 @@ EXCEPTIONS: list[tuple[Any, Any, Any, bool]] = [
 ]
 
 
+def test_a_kind_that_a_pack_brings_restricts_and_other_code_may_restrict_less() -> None:
+    rule = of("custom:ceiling", on_match="deny", module="ceiling_1", params={"most": 4})
+    assert not widens(None, rule)
+    assert widens(rule, None)
+    assert not widens(rule, {**rule, "severity": "low"})
+    assert not widens({**rule, "on_match": "review"}, rule)
+    assert widens(rule, {**rule, "on_match": "review"})
+    assert widens(rule, {**rule, "module": "ceiling_2"})
+    assert widens(rule, {**rule, "params": {"most": 3}})
+    assert widens(rule, {**rule, "mode": "observe"})
+
+
 @pytest.mark.parametrize(("about", "before", "after", "expected"), EXCEPTIONS)
 def test_exceptions(about: Any, before: Any, after: Any, expected: bool) -> None:
     was, now = (Rules("r", {"a": about}, {"e": one} if one else {}) for one in (before, after))
