@@ -23,11 +23,11 @@ from gateway.adapters.store.queries import ReadingLedger
 from gateway.adapters.store.records import SqlRecords
 from gateway.auditing import open_indexer, open_search, personal
 from gateway.commands import operator, settings, time_option
+from gateway.compiling import modules_of
 from gateway.core.audit import DIMENSIONS, MOST_ROWS, Filters, Listed
 from gateway.core.errors import GatewayError
 from gateway.core.money import Money, dollars, usd
 from gateway.core.roles import Role
-from gateway.engines import modules_of
 from gateway.governance.audits import Audits
 from gateway.governance.policies.desk import Desk
 from gateway.governance.policies.history import History

@@ -13,7 +13,8 @@ from gateway.adapters.bundle_key import BundleKey
 from gateway.adapters.decision_cache import CachedPolicy
 from gateway.adapters.opa import Breaker, OpaChild, OpaServer, OpaServerPolicy, library
 from gateway.adapters.opa_wasm import WasmPolicy
-from gateway.adapters.packs import Compiler, Modules, Ruleset
+from gateway.adapters.packs import Ruleset
+from gateway.compiling import modules_of
 from gateway.core.ports import Policy
 from gateway.governance.policies.bundles import Bundles
 from gateway.server.callers import Callers
@@ -118,12 +119,6 @@ class Engines:
     def _key(self) -> BundleKey:
         """Opened, and at first made, where a bundle is asked for or an OPA server is started."""
         return BundleKey.open(self._key_path)
-
-
-def modules_of(settings: Settings) -> Modules:
-    """Where Rego of packs is compiled, and what was is kept."""
-    compiler = Compiler(settings.policy.opa_binary)
-    return Modules(compiler, settings.data_dir / "policy-modules")
 
 
 def bundle_key_path(settings: Settings) -> Path:

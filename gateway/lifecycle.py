@@ -31,11 +31,11 @@ from gateway.adapters.packs import (
 from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.records import SqlRecords
 from gateway.adapters.store.shadow_counts import SqlShadowCounts
+from gateway.compiling import modules_of
 from gateway.core.errors import Unavailable
 from gateway.core.policies import PackFiles
 from gateway.core.ports import Journal
 from gateway.core.rulesets import Json, Rules, Tested, Unfit
-from gateway.engines import modules_of
 from gateway.governance.policies.cases import Recorded
 from gateway.governance.policies.desk import Desk, Terms
 from gateway.governance.policies.drafts import Drafts

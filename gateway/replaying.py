@@ -15,9 +15,9 @@ from gateway.adapters.store.journal import SqlJournal
 from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.questions import SqlQuestions
 from gateway.adapters.store.records import SqlRecords
+from gateway.compiling import modules_of
 from gateway.core.policies import PackFiles
 from gateway.core.rulesets import Rules
-from gateway.engines import modules_of
 from gateway.governance.policies.desk import Desk, Terms
 from gateway.governance.policies.drafts import Drafts
 from gateway.governance.policies.replay import Side

@@ -69,7 +69,13 @@ def explain(
     question = None if asked is None else _told(asked)
     decided = told.get("decision")
     does = _does(verdict, spoken or {})
-    said = [*_asked(question), *_why(decided, verdict, told), *does, *_ended(told)]
+    said = [
+        *_asked(question),
+        *_why(decided, verdict, told),
+        *does,
+        *_called(told),
+        *_ended(told),
+    ]
     if decided and verdict is None:
         said.append("What the policy was asked is erased; only the header is left.")
     decision = None if decided is None else {**decided, "verdict": verdict}

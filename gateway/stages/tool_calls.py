@@ -49,28 +49,28 @@ class JudgeCalls:
         held: list[Event] = []
         async for event in events:
             held.append(event)
-            try:
-                await self._judge_all(exchange, calls.hear(event))
-            except GatewayError:
-                for words in _beside(exchange, held):
-                    yield words
-                raise
+            stopped = await self._stopped(exchange, calls.hear(event))
+            if stopped is not None:
+                break
             if not calls.open:
                 for ready in held:
                     yield ready
                 held.clear()
-        try:
-            await self._judge_all(exchange, calls.rest())
-        except GatewayError:
-            for words in _beside(exchange, held):
-                yield words
-            raise
-        for ready in held:
+        else:
+            stopped = await self._stopped(exchange, calls.rest())
+        for ready in held if stopped is None else _beside(exchange, held):
             yield ready
+        if stopped is not None:
+            raise stopped
 
-    async def _judge_all(self, exchange: Exchange, calls: Sequence[ToolCall]) -> None:
-        for call in calls:
-            await self._judge(exchange, call)
+    async def _stopped(self, exchange: Exchange, calls: Sequence[ToolCall]) -> GatewayError | None:
+        """Why the answer stops at one of these calls; None where all are allowed."""
+        try:
+            for call in calls:
+                await self._judge(exchange, call)
+        except GatewayError as error:
+            return error
+        return None
 
     async def _judge(self, exchange: Exchange, call: ToolCall) -> None:
         """Raises `Filtered` for a call that is not allowed; `Unavailable` without a decision."""

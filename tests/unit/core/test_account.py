@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from gateway.core.account import MOST_FINDINGS, Account
+from gateway.core.calls import JudgedCall
 from gateway.core.errors import OverBudget
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.findings import Direction, Finding
@@ -224,6 +225,20 @@ async def test_what_providers_said_when_they_failed_is_a_part_of_its_own() -> No
     end = journal.entries()[-1]
     assert end.parts["errors_received"] == b'{"status":503}\n{"status":400}'
     assert end.facts["answer_released"] == "same as answer_received"
+
+
+async def test_what_was_decided_of_tool_calls_is_written_with_the_ending() -> None:
+    journal, exchange, account = house()
+    question = {"context": {"tool_call": {"name": "look", "arguments": {}}}}
+    exchange.calls.append(JudgedCall(question, exchange.decision))
+    await account.attempt(b"sent", ZERO)
+    await account.close(Outcome.COMPLETED, None, None)
+    _, attempt, end = journal.entries()
+    assert "tool_calls" not in attempt.facts
+    assert end.facts["tool_calls_count"] == 1
+    assert end.facts["tool_calls"][0]["rules"] == ["a", "b"]
+    [told] = orjson.loads(end.parts["tool_calls"])
+    assert told["question"] == question
 
 
 async def test_one_who_does_not_say_what_it_used_costs_the_most() -> None:

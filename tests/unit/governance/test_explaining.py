@@ -143,6 +143,20 @@ def test_who_and_which_session_is_not_told() -> None:
     }  # fmt: skip
 
 
+def test_the_tools_that_were_called() -> None:
+    call = {"id": "dec_2", "revision": "r1", "effect": "allow", "rules": [], "tool": "look"}
+    denied = {**call, "id": "dec_3", "effect": "deny", "rules": ["tools.deny"], "tool": None}
+    facts = {"tool_calls": [call, denied], "tool_calls_count": 3, "outcome": "filtered"}
+    sentences = told({}, facts).sentences
+    assert sentences[-4:] == (
+        "The answer called look. The policy allowed it. Decision dec_2.",
+        "The answer called a tool whose name stands only in the record. "
+        "The policy refused it. Decision dec_3. Rules: tools.deny.",
+        "The policy was asked of 1 more tool calls; the record holds them.",
+        "Its answer was stopped, as it broke a rule.",
+    )
+
+
 def test_without_a_decision_there_is_only_its_end() -> None:
     entry = Stored({"facts": {"outcome": "denied", "code": "model_not_found"}})
     said = explain("exc_1", [entry], clean)

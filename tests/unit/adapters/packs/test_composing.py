@@ -85,5 +85,41 @@ def test_a_pack_twice_is_refused() -> None:
     assert error.value.problems[0].code == "GP-1402"
 
 
+OUTPUT = """\
+id: pii.answer
+title: No addresses in answers
+kind: pii
+mode: enforce
+params: {direction: output, labels: [EMAIL_ADDRESS]}
+on_match: filter
+message: {en: No addresses., fr: Aucune adresse.}
+"""
+TOOLS = """\
+id: tools.some
+title: Some tools are not used
+kind: tool_access
+mode: observe
+params: {deny: ["drop*"]}
+on_match: restrict
+message: {en: Not this tool., fr: Pas cet outil.}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "reads", "judges"),
+    [
+        (OUTPUT, True, True),
+        (OUTPUT.replace("filter", "redact"), False, False),
+        (OUTPUT.replace("output", "input").replace("filter", "deny"), False, False),
+        (TOOLS, False, True),
+        (TOOLS.replace("observe", "'off'"), False, False),
+    ],
+)
+def test_whether_calls_of_tools_matter(rule: str, reads: bool, judges: bool) -> None:
+    rules = compose([load_pack(files(rules__pii=rule, tests__pii=None))])
+    assert (rules.reads_calls, rules.judges_calls) == (reads, judges)
+
+
 def test_no_pack_at_all_allows_nothing() -> None:
     assert compose([]).data["rules"] == {}
+    assert not compose([]).judges_calls
