@@ -43,6 +43,7 @@ from gateway.governance.policies.replay_result import as_text
 from gateway.governance.policies.replays import PAGE
 from gateway.replaying import open_replaying, side_of
 from gateway.settings import Settings, baseline_pack
+from gateway.wiring import DIALECTS
 
 WANTED = 60.0
 """Seconds of one processor that 100,000 questions may take."""
@@ -147,7 +148,7 @@ async def measure(folder: Path, count: int, *, distinct: bool) -> float:
     wanted = Wanted(Filters(), count)
     read = await reading(settings, keyring, wanted)
     files = _files(baseline_pack())
-    async with open_replaying(settings, keyring) as replaying:
+    async with open_replaying(settings, keyring, DIALECTS) as replaying:
         wall, cpu = time.perf_counter(), time.process_time()
         told = await replaying.replays.of_files(changed(files), AUTHOR, wanted)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

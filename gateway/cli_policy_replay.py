@@ -32,7 +32,7 @@ from gateway.replaying import Replaying, open_replaying
 from gateway.settings import Settings
 from gateway.stages.decide import as_listed
 from gateway.upstreams import build_catalogue, load_routes
-from gateway.wiring import open_keyring
+from gateway.wiring import DIALECTS, open_keyring
 
 T = TypeVar("T")
 
@@ -66,8 +66,9 @@ def replay(
 ) -> None:  # fmt: skip
     """What the pack in DIR, or a draft, would have decided of exchanges that were recorded.
 
-    It is compared with what is in force. Nothing of what was said is read. That it was run is on
-    record; of a draft, the result is kept with it.
+    It is compared with what is in force. Requests are read only to look for phrases that nobody
+    looked for then; nothing of them is told. That it was run is on record; of a draft, the result
+    is kept with it.
     """
     wanted = _asked(lambda: Wanted(Filters(**asked), sample or most, sample is not None))
     who = replace(operator(actor, org), roles=(Role.POLICY_AUTHOR,))
@@ -204,7 +205,7 @@ def _with(work: Callable[[Replaying], Awaitable[T]]) -> T:
     keyring = open_keyring(known)
 
     async def run() -> T:
-        async with open_replaying(known, keyring) as replaying:
+        async with open_replaying(known, keyring, DIALECTS) as replaying:
             return await work(replaying)
 
     try:

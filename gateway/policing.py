@@ -10,6 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from gateway.adapters.keyring import Keyring
 from gateway.adapters.packs import read_folder
 from gateway.adapters.store.questions import SqlQuestions
+from gateway.adapters.store.request_texts import SqlRequestTexts
+from gateway.core.dialect import Dialect
 from gateway.core.errors import Code, Denied
 from gateway.core.ports import Catalogue, Model
 from gateway.core.principal import Principal
@@ -19,10 +21,11 @@ from gateway.governance.policies.replays import Replays
 from gateway.governance.policies.services import Services
 from gateway.governance.policies.standings import Place, Standings
 from gateway.governed import Governing
+from gateway.inspectors.phrases import PhraseInspector
 from gateway.inspectors.pii import FLOOR
 from gateway.lifecycle import Lifecycle
 from gateway.payloads import open_payloads
-from gateway.replaying import side_of
+from gateway.replaying import open_texts, side_of
 from gateway.server.callers import Callers
 from gateway.server.census import POSTURE, Posture
 from gateway.server.policies import policy_routes
@@ -36,6 +39,7 @@ class Policing:
 
     services: Services
     questions: SqlQuestions
+    texts: SqlRequestTexts
 
     def routes(self, callers: Callers) -> Sequence[HTTPRouteHandler]:
         """The endpoints, none of which calls a model."""
@@ -54,6 +58,7 @@ class Policing:
         """End what runs, before the journal does; close the connections."""
         await self.services.jobs.stop()
         await self.questions.stop()
+        await self.texts.stop()
 
 
 def build_policing(
@@ -62,12 +67,14 @@ def build_policing(
     lifecycle: Lifecycle,
     governing: Governing,
     catalogue: Catalogue,
+    dialects: Mapping[str, Dialect],
 ) -> Policing:
     """Over a migrated database. Nothing runs yet. Raises `PackError`."""
     desk, drafts = lifecycle.desk, lifecycle.drafts
     questions = SqlQuestions(settings.database_url, keyring, objects=open_payloads(settings))
     shipped = [read_folder(settings.pack)]
-    replays = Replays(desk, drafts, questions, side_of, shipped, FLOOR)
+    texts = open_texts(settings, keyring, dialects)
+    replays = Replays(desk, drafts, questions, texts, side_of, PhraseInspector, shipped, FLOOR)
 
     def places(model: str) -> Sequence[Place]:
         found = catalogue.find(model)
@@ -86,4 +93,4 @@ def build_policing(
         report=governing.shadow.report,
         nudge=governing.follower.nudge,
     )
-    return Policing(services, questions)
+    return Policing(services, questions, texts)

@@ -12,16 +12,22 @@ from gateway.adapters.keyring import Keyring
 from gateway.adapters.opa_wasm import WasmPolicy
 from gateway.adapters.packs import Modules, compose, load_pack, read_folder
 from gateway.adapters.store.journal import SqlJournal
+from gateway.adapters.store.masked_parts import MaskedParts
 from gateway.adapters.store.policies import SqlPolicies
 from gateway.adapters.store.questions import SqlQuestions
 from gateway.adapters.store.records import SqlRecords
+from gateway.adapters.store.request_texts import SqlRequestTexts
+from gateway.auditing import personal
 from gateway.compiling import modules_of
+from gateway.core.dialect import Dialect
 from gateway.core.policies import PackFiles
 from gateway.core.rulesets import Rules
+from gateway.governance.contents import DialectContents
 from gateway.governance.policies.desk import Desk, Terms
 from gateway.governance.policies.drafts import Drafts
 from gateway.governance.policies.replay import Side
 from gateway.governance.policies.replays import Replays
+from gateway.inspectors.phrases import PhraseInspector
 from gateway.inspectors.pii import FLOOR
 from gateway.lifecycle import LedgerQuestions, YamlPacks
 from gateway.payloads import open_payloads
@@ -49,13 +55,16 @@ class Replaying:
 
 
 @asynccontextmanager
-async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[Replaying]:
-    """Replays over a migrated database; closed at the end."""
+async def open_replaying(
+    settings: Settings, keyring: Keyring, dialects: Mapping[str, Dialect]
+) -> AsyncIterator[Replaying]:
+    """Replays over a migrated database; closed at the end. `dialects` read what was asked."""
     told, url = settings.policy, settings.database_url
     objects = open_payloads(settings)
     store, packs = SqlPolicies(url), YamlPacks(modules_of(settings))
     journal, records = SqlJournal(url, keyring), SqlRecords(url, keyring, objects=objects)
     questions = SqlQuestions(url, keyring, objects=objects)
+    texts = open_texts(settings, keyring, dialects)
     terms = Terms(told.approvals, told.git_approves, str(told.pack) if told.pack else None)
     desk = Desk(store, packs, journal, terms)
     drafts = Drafts(desk, LedgerQuestions(records))
@@ -63,12 +72,23 @@ async def open_replaying(settings: Settings, keyring: Keyring) -> AsyncIterator[
     try:
         await journal.start()
         side = partial(side_of, modules=packs.modules)
-        yield Replaying(Replays(desk, drafts, questions, side, shipped, FLOOR), packs)
+        replays = Replays(desk, drafts, questions, texts, side, PhraseInspector, shipped, FLOOR)
+        yield Replaying(replays, packs)
     finally:
         await journal.stop()
         await questions.stop()
+        await texts.stop()
         await records.stop()
         await store.stop()
+
+
+def open_texts(
+    settings: Settings, keyring: Keyring, dialects: Mapping[str, Dialect]
+) -> SqlRequestTexts:
+    """What reads the texts of requests without personal data."""
+    parts = MaskedParts(keyring, open_payloads(settings))
+    contents = DialectContents(dialects.values(), personal)
+    return SqlRequestTexts(settings.database_url, parts, contents)
 
 
 def side_of(packs: Sequence[PackFiles], modules: Modules | None = None) -> Side:

@@ -179,7 +179,9 @@ def build(settings: Settings) -> Gateway:
         erasing=build_erasing(settings, keyring, journal, records),
         exporting=build_exporting(settings, keyring, journal, DIALECTS),
         upkeep=build_upkeep(settings, journal),
-        policing=build_policing(settings, keyring, lifecycle, governing, upstreams.catalogue),
+        policing=build_policing(
+            settings, keyring, lifecycle, governing, upstreams.catalogue, DIALECTS
+        ),
     )
     gateway.probes = {"database": _writable(gateway.journal), "policy": gateway.governing.probe}
     identities = _identities(settings, gateway)

@@ -294,6 +294,8 @@ class Said:
 
     asked: Sequence[str] = ()
     """The texts of the request."""
+    places: Sequence[str] = ()
+    """Where each of those stands: JSON pointers (RFC 6901) into the request."""
     answered: Sequence[str] = ()
     """The texts of the answer."""
     tools: Iterable[str] = ()

@@ -2,18 +2,20 @@
 
 A question holds facts: who, which model, what was found and how sure that is; and some names that
 callers gave, such as tags and tools. What was said is not in it, so to read questions is to read
-no content.
+no content. Only where phrases are looked for that nobody looked for then, the texts of requests
+are inspected again, without personal data; nothing of them is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.core.audit import Filters, Scope
+from gateway.core.passages import Passage
 from gateway.core.policy import Question, Verdict
 
 MOST_REPLAYED = 1_000_000
@@ -87,3 +89,29 @@ class RecordedQuestions(Protocol):
 
     async def read(self, scope: Scope, numbers: Sequence[int]) -> Batch:
         """The questions of some of them, decrypted together."""
+
+
+class Unseen(StrEnum):
+    """Why the text of a request cannot be inspected again."""
+
+    NOT_RECORDED = "text_not_recorded"
+    """No payload of the request was kept, or the exchange is not over."""
+    GONE = "text_gone"
+    """It was deleted meanwhile."""
+    WITHHELD = "text_withheld"
+    """What was found in it could not be taken out of it."""
+    TOO_LONG = "text_too_long"
+    UNREADABLE = "text_unreadable"
+    """It is not as it was written, or no lens reads it."""
+
+
+Seen: TypeAlias = Sequence[Passage] | Unseen
+"""The texts of a request, or why there are none to inspect."""
+
+
+class RecordedTexts(Protocol):
+    """Reads what requests said, without personal data."""
+
+    def read(self, exchange_ids: Collection[str]) -> AsyncIterator[Mapping[str, Seen]]:
+        """The requests of these exchanges, some at a time, each once. As they were sent, or
+        where nothing else was sent, as they were received. Raises `Unavailable`."""

@@ -54,7 +54,7 @@ class DialectContents:
             raise ValueError(f"a payload of {payloads.action} cannot be read") from error
 
     def _read(self, dialect: Dialect, payloads: Payloads) -> Said:
-        asked: list[str] = []
+        asked: list[tuple[str, str]] = []
         tools: Sequence[str] = ()
         if payloads.request is not None:
             request = _request(dialect, payloads.request, sent=payloads.sent)
@@ -65,7 +65,8 @@ class DialectContents:
         client = [told[name] for name in ("x-client-request-id", "traceparent") if name in told]
         trace = [id.split("-")[1] for id in client if id.count("-") == 3]
         return Said(
-            asked=[self._blank(text) for text in asked if text],
+            asked=[self._blank(text) for text, _ in asked],
+            places=[where for _, where in asked],
             answered=[self._blank(text) for text in _answered(dialect, events) if text],
             tools=self._names(tools),
             called=self._names(_called(dialect, events, payloads.streamed)),
@@ -98,14 +99,16 @@ def _request(dialect: Dialect, body: bytes, *, sent: bool) -> dict[str, Any]:
 
 def _asked(
     dialect: Dialect, request: dict[str, Any], found: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """Each text that there is, and where it stands."""
     places: dict[str, list[Span]] = {}
     for one in found:
         if one["kind"] in _CUT and one["score_milli"] >= LEAST_MILLI:
             span = Span(one["label"], one["start"], one["end"])
             places.setdefault(one["where"], []).append(span)
     for slot in dialect.slots(request):
-        yield without(slot.text, places.get(slot.where, ()))
+        if text := without(slot.text, places.get(slot.where, ())):
+            yield text, slot.where
 
 
 def without(text: str, spans: Iterable[Span]) -> str:

@@ -166,7 +166,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), _ENDING)
+            async with asyncio.timeout(_ENDING):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -168,6 +168,10 @@ class SealedParts:
         self._stored = stored or {}
         self._opener = opener
 
+    def withheld(self, exchange_id: str) -> bool:
+        """Whether a value stands in an exchange that was not cut out: none of it is told."""
+        return exchange_id not in self._stored
+
     def of(self, exchange_id: str) -> Masked:
         """The parts of an exchange; none where its key is gone."""
         seal, stored = self._seals.get(exchange_id), self._stored.get(exchange_id)

@@ -93,7 +93,7 @@ def view_of(record: Record, clean: Clean) -> View:
         view = _view(record, clean)
         if not view.intact:
             _check(view)
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
         view = msgspec.convert({**_place(record), "kind": MISSING}, View)
         if view.intact:
             raise

@@ -33,7 +33,7 @@ class Why(StrEnum):
 
     LISTS_CHANGED = "lists_changed"
     """A rule here looks for phrases that were not those looked for then: what was found does not
-    say. The text would have to be inspected again."""
+    say."""
     LISTS_UNKNOWN = "lists_unknown"
     """The same, where it is not known any more which phrases were looked for."""
     THRESHOLD = "threshold_not_recorded"
@@ -42,6 +42,12 @@ class Why(StrEnum):
     FACTS = "facts_not_recorded"
     """The question lacks facts that the policy needs today, or has others."""
     ENGINE = "engine_failed"
+    TEXT_NOT_RECORDED = "text_not_recorded"
+    """As `LISTS_CHANGED`, and there is no text to look at: this, and the following."""
+    TEXT_GONE = "text_gone"
+    TEXT_WITHHELD = "text_withheld"
+    TEXT_TOO_LONG = "text_too_long"
+    TEXT_UNREADABLE = "text_unreadable"
 
 
 _NO_GUARD = frozenset({"cache", "respond_with"})

@@ -36,6 +36,11 @@ _WHY = {
     Why.SCHEMA: "the question is of a version that is not known",
     Why.FACTS: "facts are missing that the policy needs",
     Why.ENGINE: "the policy engine failed",
+    Why.TEXT_NOT_RECORDED: "the lists are others than then, and no text was recorded",
+    Why.TEXT_GONE: "the lists are others than then, and the text was deleted",
+    Why.TEXT_WITHHELD: "the lists are others than then, and the text is withheld",
+    Why.TEXT_TOO_LONG: "the lists are others than then, and the text is too long",
+    Why.TEXT_UNREADABLE: "the lists are others than then, and the text cannot be read",
 }
 
 
@@ -51,7 +56,7 @@ class Tally:
         self.effects: Counter[tuple[str, Effect]] = Counter()
         self.samples: dict[Class, list[str]] = {}
         self.top: dict[Class, dict[str, Counter[str]]] = {}
-        self.widening = self.cost_denied = self.cost_held = 0
+        self.widening = self.inspected = self.cost_denied = self.cost_held = 0
         self.oldest: datetime | None = None
         self.newest: datetime | None = None
 
@@ -64,6 +69,7 @@ class Tally:
         kind, asked = one.difference.kind, one.asked
         self.kinds[kind] += 1
         self.then[one.then] += 1
+        self.inspected += one.inspected
         self.newest = max(self.newest or asked.ts, asked.ts)
         self.oldest = min(self.oldest or asked.ts, asked.ts)
         if one.why is not None:
@@ -113,6 +119,7 @@ def result(
         "matched": chosen.matched,
         "sampled": wanted.sample and chosen.matched > len(chosen.numbers),
         "replayed": asked,
+        "inspected": tally.inspected,
         **{str(kind): kinds[kind] for kind in Class},
         "widening": tally.widening,
         **{f"unread_{name}": tally.unread[name] for name in Unread},
@@ -155,6 +162,8 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     drawn = " of a sample" if told["sampled"] else ""
     yield f"{told['replayed']:,} recorded questions{drawn}; {told['matched']:,} exchanges match"
     yield f"from {told['since'][:16]} until {told['until'][:16]} UTC"
+    if told["inspected"]:
+        yield f"requests inspected for phrases: {told['inspected']:,}"
     for name, count, words in _unread(told):
         yield f"left out: {count:,} {words} ({name})"
     yield ""

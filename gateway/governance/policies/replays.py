@@ -11,11 +11,20 @@ from gateway.core.audit import Scope
 from gateway.core.policies import PackFiles
 from gateway.core.principal import Principal
 from gateway.core.records import Kind
-from gateway.core.replays import Batch, RecordedQuestions, Wanted
+from gateway.core.replays import (
+    AskedThen,
+    Batch,
+    RecordedQuestions,
+    RecordedTexts,
+    Seen,
+    Unseen,
+    Wanted,
+)
 from gateway.governance.policies.desk import AUTHORS, Desk
 from gateway.governance.policies.drafts import Drafts
 from gateway.governance.policies.history import History
-from gateway.governance.policies.replay import Compared, Replay, Side
+from gateway.governance.policies.reinspection import Looking
+from gateway.governance.policies.replay import Compared, Replay, Side, unseen
 from gateway.governance.policies.replay_result import Tally, result
 
 PAGE = 500
@@ -27,11 +36,12 @@ Sides: TypeAlias = Callable[[Sequence[PackFiles]], Side]
 
 class Replays:
     """Puts recorded questions to a change. To read questions is to read no content: they hold
-    facts. A result names exchanges, applications, teams and rules, and is shown only once it is
-    on record that it was made.
+    facts. Where other phrases are looked for than were then, the texts of those requests are
+    inspected, and nothing of them is told. A result names exchanges, applications, teams and
+    rules, and is shown only once it is on record that it was made.
 
-    `shipped` are the packs that decide where none were brought into force, or where a directory
-    of this host decides.
+    `looking` makes what looks for phrases. `shipped` are the packs that decide where none were
+    brought into force, or where a directory of this host decides.
     """
 
     def __init__(
@@ -39,14 +49,18 @@ class Replays:
         desk: Desk,
         drafts: Drafts,
         questions: RecordedQuestions,
+        texts: RecordedTexts,
         sides: Sides,
+        looking: Looking,
         shipped: Sequence[PackFiles],
         floor: float = 0.0,
     ) -> None:
         self._desk = desk
         self._drafts = drafts
         self._questions = questions
+        self._texts = texts
         self._sides = sides
+        self._looking = looking
         self._shipped = shipped
         self._floor = floor
         self._history = History(desk)
@@ -99,7 +113,7 @@ class Replays:
                 await loop.run_in_executor(thread, self._sides, list(packs.values()))
                 for packs in (base, changed)
             ]
-            replay = Replay(*sides, floor=self._floor, at=at)
+            replay = Replay(*sides, looking=self._looking, floor=self._floor, at=at)
             for side in sides:
                 replay.learn(side.rules.revision, side.rules.phrases)
             scope, tally = Scope(who.org), Tally()
@@ -108,12 +122,27 @@ class Replays:
                 batch = await self._questions.read(scope, chosen.numbers[start : start + PAGE])
                 await self._learn(replay, batch)
                 tally.skip(batch)
-                for one in await loop.run_in_executor(thread, _compared, replay, batch):
+                compared = await loop.run_in_executor(thread, _compared, replay, batch)
+                await self._inspect(replay, compared, thread)
+                for one in compared:
                     tally.add(one)
         finally:
             thread.shutdown(wait=False, cancel_futures=True)
         revisions = (sides[0].rules.revision, sides[1].rules.revision)
         return {**result(tally, chosen, wanted, now, revisions), "at": at}
+
+    async def _inspect(
+        self, replay: Replay, compared: list[Compared], thread: ThreadPoolExecutor
+    ) -> None:
+        """Put in their places what the texts of requests say, where nothing else does."""
+        places = {one.asked.exchange_id: n for n, one in enumerate(compared) if one.by_text}
+        if not places:
+            return
+        loop = asyncio.get_running_loop()
+        async for some in self._texts.read(list(places)):
+            asked = [(compared[places[id]].asked, seen) for id, seen in some.items()]
+            for one in await loop.run_in_executor(thread, _inspected, replay, asked):
+                compared[places[one.asked.exchange_id]] = one
 
     async def _learn(self, replay: Replay, batch: Batch) -> None:
         """What was looked for under the revisions that decided these."""
@@ -126,5 +155,15 @@ class Replays:
 def _compared(replay: Replay, batch: Batch) -> list[Compared]:
     async def every() -> list[Compared]:
         return [await replay.compare(asked) for asked in batch.asked]
+
+    return asyncio.run(every())
+
+
+def _inspected(replay: Replay, asked: Sequence[tuple[AskedThen, Seen]]) -> list[Compared]:
+    async def every() -> list[Compared]:
+        return [
+            unseen(one, seen) if isinstance(seen, Unseen) else await replay.inspect(one, seen)
+            for one, seen in asked
+        ]
 
     return asyncio.run(every())

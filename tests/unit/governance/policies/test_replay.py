@@ -18,6 +18,7 @@ from gateway.core.policy import Decision, Effect, Question, Verdict
 from gateway.core.replays import AskedThen
 from gateway.governance.policies.classes import Class, Why
 from gateway.governance.policies.replay import Compared, Replay, Side
+from gateway.inspectors.phrases import PhraseInspector
 from gateway.replaying import side_of
 from tests.contracts.policy_cases import at_random, question, strange_question
 from tests.unit.governance.policies.rulesets import ADMIT, made, rule, side
@@ -47,7 +48,7 @@ def person(score: float) -> list[dict[str, Any]]:
 
 
 def replayed(base: Side, change: Side, one: AskedThen, **more: Any) -> Compared:
-    replay = Replay(base, change, **more)
+    replay = Replay(base, change, looking=PhraseInspector, **more)
     replay.learn(one.revision, base.rules.phrases)
     return asyncio.run(replay.compare(one))
 
@@ -63,7 +64,7 @@ def test_it_is_equal_to_deciding_each_question(dice: Random) -> None:
     """With the decisions remembered, and by an engine that remembers nothing."""
     one, other = made(dice), made(dice)
     live, beside = uncached(one), uncached(other)
-    replay = Replay(side_of([one]), side_of([other]))
+    replay = Replay(side_of([one]), side_of([other]), looking=PhraseInspector)
     replay.learn("then", side_of([one]).rules.phrases)
     for _ in range(15):
         facts = strange_question(dice) if dice.random() < 0.1 else question(dice)
@@ -98,7 +99,12 @@ def expected(before: Verdict, after: Verdict) -> Class:
 def test_phrases_that_were_not_looked_for_cannot_be_told() -> None:
     base = side({"rules": [ADMIT, WORD]})
     change = side({"rules": [ADMIT, WORD]}, {"weapons": ["a gun", "a bow"]})
-    assert replayed(base, change, asked(plain())).why is Why.LISTS_CHANGED
+    found = replayed(base, change, asked(plain()))
+    assert (found.why, found.by_text) == (Why.LISTS_CHANGED, True)
+    # by the text alone it could be told only if nothing else were in doubt
+    low = {**MASK, "params": {**MASK["params"], "min_score": 0.1}}
+    lower = side({"rules": [ADMIT, WORD, low]}, {"weapons": ["a bow"]})
+    assert not replayed(base, lower, asked(plain()), floor=0.2).by_text
     # another list, or a rule that is not in force for it, hinders nothing
     other = side({"rules": [ADMIT, WORD]}, {"rivals": ["initech"]})
     assert replayed(base, other, asked(plain())).difference.kind is Class.UNCHANGED
@@ -115,14 +121,14 @@ def test_phrases_that_were_not_looked_for_cannot_be_told() -> None:
 
 def test_phrases_of_a_revision_that_nobody_knows_cannot_be_told() -> None:
     both = side({"rules": [ADMIT, WORD]})
-    replay = Replay(both, both)
+    replay = Replay(both, both, looking=PhraseInspector)
     assert not replay.knows("old")
     replay.learn("old", None)
     assert replay.knows("old")
     found = asyncio.run(replay.compare(asked(plain(), "old")))
     assert (found.difference.kind, found.why) == (Class.NOT_EVALUATED, Why.LISTS_UNKNOWN)
     free = side({"rules": [ADMIT, MASK]})
-    replay = Replay(free, free)
+    replay = Replay(free, free, looking=PhraseInspector)
     replay.learn("old", None)
     assert asyncio.run(replay.compare(asked(plain(), "old"))).why is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,12 +14,23 @@ import pytest
 from gateway.adapters.packs import question_of
 from gateway.core.audit import Filters, Scope
 from gateway.core.errors import Denied
+from gateway.core.passages import Passage
 from gateway.core.policies import PackFiles, Release, Rollout, Version
 from gateway.core.records import Kind
-from gateway.core.replays import MOST_REPLAYED, AskedThen, Batch, Chosen, Unread, Wanted
+from gateway.core.replays import (
+    MOST_REPLAYED,
+    AskedThen,
+    Batch,
+    Chosen,
+    Seen,
+    Unread,
+    Unseen,
+    Wanted,
+)
 from gateway.governance.policies.replay import Side
 from gateway.governance.policies.replay_result import MOST_SAMPLES, as_text
 from gateway.governance.policies.replays import PAGE, Replays
+from gateway.inspectors.phrases import PhraseInspector
 from gateway.lifecycle import YamlPacks
 from gateway.replaying import side_of
 from tests.policymaking import ANN, NOBODY, House
@@ -61,6 +72,28 @@ class Recorded:
         return Batch([self.asked[number] for number in numbers], {Unread.ERASED: 1})
 
 
+class Texts:
+    """Implements `RecordedTexts` in memory: two of them at a time."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, Seen] = {}
+        self.asked: list[str] = []
+        self.hangs: asyncio.Event | None = None
+
+    async def read(self, exchange_ids: Collection[str]) -> AsyncIterator[Mapping[str, Seen]]:
+        if self.hangs is not None:
+            self.hangs.set()
+            await asyncio.Event().wait()
+        ids = list(exchange_ids)
+        self.asked += ids
+        for some in batched(ids, 2):
+            yield {id: self.seen.get(id, Unseen.NOT_RECORDED) for id in some}
+
+
+def batched(ids: Sequence[str], count: int) -> Sequence[Sequence[str]]:
+    return [ids[start : start + count] for start in range(0, len(ids), count)]
+
+
 class Site:
     """A house with the real packs, and replays in it."""
 
@@ -68,7 +101,10 @@ class Site:
         self.house = house
         self.recorded = Recorded(count, revision or side_of([BASE]).rules.revision)
         self.sides: list[Sequence[PackFiles]] = []
-        self.replays = Replays(house.desk, house.drafts, self.recorded, self._side, [BASE])
+        self.texts = Texts()
+        self.replays = Replays(
+            house.desk, house.drafts, self.recorded, self.texts, self._side, PhraseInspector, [BASE]
+        )
 
     async def activated(self, files: PackFiles) -> None:
         """Files in force in the place of what was, without the ways of people."""
@@ -173,14 +209,69 @@ async def test_lists_of_a_revision_are_found_in_what_is_kept() -> None:
     new = pack_files({"rules": [ADMIT, WORD]})
     await here.activated(new)
     told = await here.replays.of_files(new, ANN, wanted())
-    assert told["reasons"] == {"lists_changed": 30}
+    assert told["reasons"] == {"text_not_recorded": 30}
     told = await here.replays.of_files(old, ANN, wanted())
-    assert told["reasons"] == {"lists_changed": 30}  # what is in force cannot be told, either
+    assert told["reasons"] == {"text_not_recorded": 30}  # what is in force cannot be told, either
     stranger = await site(revision="sha256:nobody")
     await stranger.activated(new)
     told = await stranger.replays.of_files(new, ANN, wanted())
     assert told["reasons"] == {"lists_unknown": 30}
+    assert stranger.texts.asked == []
     assert "it is not known which phrases" in as_text(told)
+
+
+MORE = {"weapons": ["a gun", "a bow"]}
+
+
+async def test_texts_are_inspected_for_phrases_that_are_new() -> None:
+    here = await site()
+    await here.activated(pack_files({"rules": [ADMIT, WORD]}))
+    for one, number in zip(here.recorded.asked, range(30), strict=True):
+        said = "I want a bow" if number % 5 == 0 else "I want a bowl"
+        here.texts.seen[one.exchange_id] = [Passage(said, "/messages/0/content")]
+    here.texts.seen["exc_7"] = Unseen.GONE
+    here.texts.seen["exc_8"] = Unseen.WITHHELD
+    here.texts.seen["exc_9"] = Unseen.TOO_LONG
+    here.texts.seen["exc_11"] = Unseen.UNREADABLE
+    told = await here.replays.of_files(pack_files({"rules": [ADMIT, WORD]}, MORE), ANN, wanted())
+    assert (told["inspected"], told["newly_denied"], told["unchanged"]) == (26, 6, 20)
+    assert told["samples"]["newly_denied"] == [f"exc_{n}" for n in range(0, 30, 5)]
+    reasons = ["gone", "too_long", "unreadable", "withheld"]
+    assert told["reasons"] == {f"text_{why}": 1 for why in reasons}
+    assert "bow" not in json.dumps(told)
+    [entry] = here.house.noted(Kind.POLICY_REPLAY_RUN)
+    assert entry.facts["inspected"] == 26
+    assert "requests inspected for phrases: 26" in as_text(told)
+    draft = await here.house.drafts.begin(
+        "made-up", ANN, files=pack_files({"rules": [ADMIT, WORD]}, MORE)
+    )
+    again = await here.replays.of_draft(draft.id, ANN, wanted())
+    assert again["newly_denied"] == 6
+    assert here.house.noted(Kind.POLICY_REPLAY_RUN)[-1].facts["inspected"] == 26
+
+
+async def test_no_text_is_read_that_is_not_needed() -> None:
+    here = await site()
+    elsewhere = {**WORD, "when": {"apps": ["app-1"]}}
+    await here.activated(pack_files({"rules": [ADMIT, DENY]}))
+    told = await here.replays.of_files(pack_files({"rules": [ADMIT]}), ANN, wanted())
+    assert (told["inspected"], here.texts.asked) == (0, [])
+    assert "inspected" not in as_text(told)
+    change = pack_files({"rules": [ADMIT, elsewhere]}, MORE)
+    await here.replays.of_files(change, ANN, wanted())
+    assert here.texts.asked == [f"exc_{n}" for n in range(1, 30, 3)]
+
+
+async def test_the_inspection_of_texts_can_be_broken_off() -> None:
+    here = await site()
+    here.texts.hangs = asyncio.Event()
+    change = pack_files({"rules": [ADMIT, WORD]}, MORE)
+    running = asyncio.create_task(here.replays.of_files(change, ANN, wanted()))
+    await here.texts.hangs.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert here.house.noted(Kind.POLICY_REPLAY_RUN) == []
 
 
 async def test_only_authors_replay() -> None:
