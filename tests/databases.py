@@ -66,7 +66,17 @@ class Cluster:
         options = " ".join(f"-c {setting}" for setting in given)
         log = str(self._folder / "log")
         self._run(
-            "pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-l", log, "-o", options
+            "pg_ctl",
+            "start",
+            "-w",
+            "-t",
+            "180",
+            "-D",
+            str(self._folder / "data"),
+            "-l",
+            log,
+            "-o",
+            options,
         )
 
     def stop(self, mode: str = "immediate") -> None:

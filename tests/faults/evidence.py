@@ -168,7 +168,7 @@ class Evidence:
         outcomes: Counter[str] = Counter()
         kinds: dict[str, list[str]] = {}
         for id, kind, outcome in self.rows(
-            "SELECT exchange_id, kind, outcome FROM audit_entry"
+            "SELECT exchange_id, kind, outcome FROM audit_entry WHERE exchange_id LIKE 'exc_%'"
             " ORDER BY kind = 'closed', writer_epoch, writer_seq"
         ):
             kinds.setdefault(id, []).append(kind)

@@ -38,7 +38,7 @@ CASES: dict[str, tuple[bytes, dict[str, str], int, str]] = {
         JSON, 400, "invalid_json",
     ),
     "10 MB": (said("x" * (10 << 20)), JSON, 413, "request_too_large"),
-    "a 2 MB string": (said("x" * (2 << 20)), JSON, 413, "request_too_large"),
+    "a 2 MB string": (said("x " * (1 << 20)), JSON, 413, "request_too_large"),
     "no model": (b'{"messages": []}', JSON, 400, "invalid_request"),
     "no messages": (b'{"model": "m"}', JSON, 400, "invalid_request"),
     "messages of text": (body(messages="hi"), JSON, 400, "invalid_request"),
