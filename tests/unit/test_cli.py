@@ -313,7 +313,7 @@ def test_what_cannot_start_is_said_in_a_line(
         shell.setenv(f"GOVGATE_{name}", value)
     told = shell.bad("serve")
     assert (NAMED.get(why) or f"GOVGATE_{next(iter(WRONG[why]))}") in told
-    assert len(told.splitlines()) == (2 if why == "no pack" else 1)
+    assert len(told.splitlines()) == 1
     assert "canary" not in told
 
 

@@ -38,7 +38,10 @@ def test_the_wheel_holds_the_whole_program(wheel: list[str]) -> None:
     package = ROOT / "gateway"
     sources = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
     assert sources <= set(wheel)
-    assets = {"govgate.wasm", "baseline/pack.yaml", "schemas/question.json", "lib/decision.rego"}
+    assets = {"govgate.wasm", "capabilities.json", "schemas/question.json", "lib/decision.rego"}
+    packs = {path.relative_to(ROOT / "policies") for path in ROOT.glob("policies/packs/*/*.yaml")}
+    assert len(packs) > 9
+    assets |= {path.as_posix() for path in packs}
     assert {f"gateway/assets/{name}" for name in assets} <= set(wheel)
     assert "gateway/py.typed" in wheel
 

@@ -316,7 +316,7 @@ async def test_what_a_dead_writer_left_stands_before_its_endings_whatever_its_cl
             record = ahead.journal.begin(new_id("exc"), principal(), opened_entry())
             await record.append(attempt())
         let_leases_lapse(ledger)
-        assert await ledger.journal.recover() == 1
+        await ledger.journal.recover()
         log = log_of(ledger, tmp_path)
         log.catch_up()
         assert log.vkey is not None
