@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, literal, select
@@ -68,7 +69,7 @@ class GoneObjects:
         count = 0
         while due := await asyncio.to_thread(self._due):
             await asyncio.to_thread(self._objects.remove, [name_of(each) for each in due])
-            await between(lambda due=due: self._forget(due))  # type: ignore[misc]
+            await between(partial(self._forget, due))
             count += len(due)
         return count
 
